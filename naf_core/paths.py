@@ -21,8 +21,11 @@ _BATCH = 1 << 20  # candidate paths checked at a time
 
 
 class MirrorPaths(NamedTuple):
-    """n mirror paths: ``emitter`` and ``listener`` indices (n,), ``length`` (n,) m, ``source`` (n, 3) unit direction
-    at the listener towards the image, ``energy`` (n, 8) relative to the free field at 1 m."""
+    """The mirror paths found, n of them.
+
+    ``emitter`` and ``listener`` indices (n,); ``length`` (n,) m; ``source`` (n, 3) unit direction at the listener
+    towards the image; ``energy`` (n, 8) relative to the free field at 1 m.
+    """
 
     emitter: np.ndarray
     listener: np.ndarray

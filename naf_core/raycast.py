@@ -63,6 +63,38 @@ class Raycaster:
         )
         return hit == 0
 
+    def off_surfaces(self, points: np.ndarray, gap: float = 0.01) -> np.ndarray:
+        """``points`` (n, 3) with those that lie within ``gap`` metres of a surface moved off it, to the roomier side.
+
+        A Speaker that stands exactly on the floor would otherwise send half of its sound below it.
+        """
+        moved = np.array(points, dtype=np.float32)
+        for axis in range(3):
+            step = np.zeros(3, np.float32)
+            step[axis] = 2.0 * gap
+            along = np.broadcast_to(step / np.linalg.norm(step), moved.shape)
+            hits = self.intersect(moved - step, along)
+            near = np.flatnonzero(hits.distance < 4.0 * gap)
+            if not len(near):
+                continue
+            on_surface = moved[near] + along[near] * (hits.distance[near, None] - 2.0 * gap)
+            normal = self.normals[hits.triangle[near]]
+            above = np.einsum("ij,ij->i", moved[near] - on_surface, normal)
+            close = np.abs(above) < gap
+            near, on_surface, normal, above = near[close], on_surface[close], normal[close], above[close]
+            sides = [on_surface + side * gap * normal for side in (1.0, -1.0)]
+            room = [self.intersect(s, side * normal).distance for s, side in zip(sides, (1.0, -1.0), strict=True)]
+            # A point clearly on one side stays there; one on the surface itself goes into the room rather than out
+            # of the scene, else where there is more air, else up.
+            room = [
+                np.where(np.isfinite(r), r, 1e-6 * (1.0 + side * normal[:, 2]))
+                for r, side in zip(room, (1, -1), strict=True)
+            ]
+            keeps = np.where(np.abs(above) > 20.0 * self.epsilon, above > 0.0, room[0] >= room[1])
+            lifted = np.where(keeps[:, None], sides[0], sides[1]) - on_surface
+            moved[near] += lifted - above[:, None] * normal
+        return moved
+
     def occluded(self, origins: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """Whether anything stands between ``origins`` (n, 3) and ``targets`` (n, 3): (n,) bool."""
         separation = np.asarray(targets, np.float32) - np.asarray(origins, np.float32)

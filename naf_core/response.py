@@ -22,6 +22,7 @@ FRAME_WIDTHS = np.diff(FRAME_EDGES)
 N_FRAMES = len(FRAME_WIDTHS)
 _EDGE_50, _EDGE_80 = (int(np.argmin(np.abs(FRAME_EDGES - t))) for t in (0.050, 0.080))
 
+_NOTHING = -400.0  # dB: no energy at all
 _TAIL_SECONDS = 60.0  # how far beyond the last frame decays are followed
 REFERENCE_DISTANCE_GAIN_DB = 20.0  # free field at 1 m against free field at 10 m, ISO 3382-1 clause A.2.1
 
@@ -138,7 +139,7 @@ def decay_time(
     flat = curve.reshape(-1, curve.shape[-1])
     with np.errstate(divide="ignore", invalid="ignore"):
         level = 10.0 * np.log10(flat / flat[:, :1])
-    level = np.maximum(np.nan_to_num(level, nan=-400.0, neginf=-400.0), -400.0)
+    level = np.maximum(np.nan_to_num(level, nan=_NOTHING, neginf=_NOTHING), _NOTHING)
     first, last = _time_at(level, start_db, edges), _time_at(level, stop_db, edges)
     times = first[:, None] + (last - first)[:, None] * np.linspace(0.0, 1.0, n_points)
     usable = np.isfinite(last) & (last > first) & (flat[:, 0] > 0)
@@ -164,6 +165,7 @@ def _time_at(level: np.ndarray, target: float, edges: np.ndarray) -> np.ndarray:
     rows = np.arange(len(level))
     high, low = level[rows, right - 1], level[rows, right]
     part = (high - target) / np.maximum(high - low, 1e-12)
+    reached &= low > _NOTHING  # a fall to nothing within one frame is an end, not a decay
     return np.where(reached, edges[right - 1] + part * np.diff(edges)[right - 1], np.nan)
 
 

@@ -91,6 +91,7 @@ def trace_balanced(
     if rays < 1:
         raise UserError(f"{rays} rays cannot be traced: ask for at least one.")
     caster = raycaster or Raycaster(scene)
+    emitters, listeners = caster.off_surfaces(emitters), caster.off_surfaces(listeners)
     paths = _Paths(scene, caster, emitters, listeners, np.random.default_rng(seed))
     paths.run_all(rays, progress)
     return paths.response(), paths.balance
@@ -143,14 +144,6 @@ class _Paths:
         listeners = self.listeners
         self.reflection = 1.0 - scene.absorption
         self.scattering = scene.scattering
-        mean = self.scattering.mean(axis=1)
-        # The choice between scattering and mirroring is drawn once for all bands, so neither may be so rare that a
-        # band in which it is common is carried by few paths.
-        self.scatter_share = np.where(
-            (self.scattering == 0.0).all(axis=1),
-            0.0,
-            np.where((self.scattering == 1.0).all(axis=1), 1.0, np.clip(mean, 0.1, 0.9)),
-        ).astype(np.float32)
         self.air = scene.air.absorption().astype(np.float32)
         self.milliseconds_per_metre = np.float32(1000.0 / scene.air.speed_of_sound)
         if self.own:
@@ -231,8 +224,15 @@ class _Paths:
             scattering = self.scattering[material]
             self._connect(owner, position, normal, energy * scattering, weight, travelled, bounce)
 
-            scatters = self.rng.random(n, dtype=np.float32) < self.scatter_share[material]
-            share_of_choice = np.where(scatters, self.scatter_share[material], 1.0 - self.scatter_share[material])
+            # One draw decides for all bands whether the path is scattered or mirrored. A band's energy is divided by
+            # the chance of what was drawn, so the chance follows the bands that this path carries: then their
+            # energies, each relative to the mean of all paths, keep their sum, and none can run away or die out.
+            typical = np.maximum(np.average(energy, axis=0, weights=weight), 1e-30).astype(np.float32)
+            relative = energy / typical
+            carried = relative.sum(axis=1)
+            chance = np.where(carried > 0.0, (relative * scattering).sum(axis=1) / np.maximum(carried, 1e-30), 1.0)
+            scatters = self.rng.random(n, dtype=np.float32) < chance
+            share_of_choice = np.maximum(np.where(scatters, chance, 1.0 - chance), np.float32(1e-12))
             factor = np.where(scatters[:, None], scattering, 1.0 - scattering) / share_of_choice[:, None]
             energy = energy * factor
             direction = np.where(
@@ -242,7 +242,8 @@ class _Paths:
             )
             exact = exact & ~scatters
 
-            loudest = energy.max(axis=1)
+            # What a path is worth does not depend on which bands it carries.
+            loudest = carried / N_BANDS * typical.max()
             wanted = share * np.maximum(loudest, 1e-9) ** -_THINNING
             survival = np.minimum(1.0, weight / wanted)
             alive = loudest > _CUT_OFF

@@ -1,0 +1,210 @@
+"""The neural acoustic field: a scanned scene that answers at once for any emitter and listener."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from naf_core.bands import N_BANDS
+from naf_core.decoder import DecoderConfig, decode, forward, load_decoder
+from naf_core.errors import UserError
+from naf_core.features import Ends, pair_features
+from naf_core.pairs import Sight, pair_geometry, sight
+from naf_core.probes import N_DEPTHS, Scan, Surroundings, scan
+from naf_core.raycast import Raycaster
+from naf_core.response import N_FRAMES, EnergyResponse, empty_response
+from naf_core.scene import MAX_REACH, Scene
+from naf_core.store import CHECKED, DAMAGE, read_array
+from naf_core.tracer import direct_energy, positions_from, tail_slopes
+
+if TYPE_CHECKING:
+    import h5py
+
+_BATCH = 512  # pairs a step: their features stay small beside the scene
+_MAX_PROBES = 5000  # of a file; what may be read of it grows with their square
+_FORMAT = "acoustic-fields field 1"
+
+
+def weights_path(name: str = "field.safetensors") -> Path:
+    """Where the bundled weights lie: inside the installed package, or beside it in the repository."""
+    package = Path(__file__).resolve().parent
+    for folder in (package / "weights", package.parent / "weights"):
+        if (folder / name).is_file():
+            return folder / name
+    raise UserError(f"The bundled file {name} is missing: reinstall Acoustic Fields.")
+
+
+@dataclass(frozen=True)
+class Field:
+    """A scene, its scan and the network that reads it."""
+
+    scene: Scene
+    caster: Raycaster
+    scan_: Scan
+    config: DecoderConfig
+    parameters: dict[str, np.ndarray]
+
+    @classmethod
+    def scan(
+        cls,
+        scene: Scene,
+        *,
+        seed: int = 0,
+        spacing: float = 0.8,
+        rays: int = 600,
+        progress: Callable[[float], None] | None = None,
+        weights: Path | None = None,
+    ) -> Field:
+        """Scan ``scene`` and read the bundled weights (or those at ``weights``): a field ready to be asked.
+
+        Probes stand ``spacing`` metres apart and send ``rays`` paths each. ``progress`` gets 0..1 and may raise to
+        cancel. A scene without triangles gives the free field.
+        """
+        config, parameters, _ = load_decoder(weights or weights_path())
+        caster = Raycaster(scene)
+        return cls(
+            scene,
+            caster,
+            scan(scene, caster, spacing=spacing, rays=rays, seed=seed, progress=progress),
+            config,
+            parameters,
+        )
+
+    @property
+    def escape(self) -> float:
+        """Mean share of a probe's rays that leave the scene, 0 (closed) to 1; 1 without geometry."""
+        return float(self.scan_.around.escape.mean()) if len(self.scan_.positions) else 1.0
+
+    def covers(self, points: np.ndarray) -> np.ndarray:
+        """Whether each of ``points`` (n, 3) sees any probe, (n,) bool: if not, it lies outside or within something."""
+        points = self.caster.off_surfaces(positions_from(points))
+        return ~sight(self.caster, self.scan_.positions, points, self.config.bandwidth).lost
+
+    def predict(
+        self, emitters: np.ndarray, listeners: np.ndarray, progress: Callable[[float], None] | None = None
+    ) -> EnergyResponse:
+        """Energy responses of n pairs: ``emitters`` (n, 3) and ``listeners`` (n, 3) in metres; either may be (3,).
+
+        Returns an EnergyResponse with leading axis n. Raises UserError on positions that are not finite.
+        """
+        emitters, listeners = (positions_from(p) for p in (emitters, listeners))
+        n = max(len(emitters), len(listeners))
+        if {len(emitters), len(listeners)} - {1, n}:
+            raise UserError(f"{len(emitters)} emitters and {len(listeners)} listeners cannot be paired.")
+        emitters, listeners = (np.broadcast_to(p, (n, 3)) for p in (emitters, listeners))
+        response = empty_response((n,), self.scene.air.speed_of_sound)
+        unique_e, of_e = np.unique(emitters, axis=0, return_inverse=True)
+        unique_l, of_l = np.unique(listeners, axis=0, return_inverse=True)
+        of_e, of_l = of_e.ravel(), of_l.ravel()
+        unique_e, unique_l = self.caster.off_surfaces(unique_e), self.caster.off_surfaces(unique_l)
+        probes = self.scan_.positions
+        sight_e, sight_l = (sight(self.caster, probes, p, self.config.bandwidth) for p in (unique_e, unique_l))
+        pairs = pair_geometry(self.caster, probes, self.scan_.walking, unique_e, unique_l, sight_e, sight_l, of_e, of_l)
+        response.distance[:] = pairs.distance
+        response.direct_direction[:] = pairs.direction
+        response.direct[:] = direct_energy(self.scene.air, pairs.distance, pairs.visible)
+        if not len(probes):
+            return response
+        ends_e, ends_l = self._ends(sight_e), self._ends(sight_l)
+        air = self.scene.air.absorption().astype(np.float32)
+        height = np.abs(emitters[:, 2] - listeners[:, 2])
+        for start in range(0, n, _BATCH):
+            rows = slice(start, start + _BATCH)
+            features = pair_features(
+                ends_e[of_e[rows]], ends_l[of_l[rows]], pairs[rows], air, response.speed_of_sound, height[rows]
+            )
+            level, ratio = decode(forward(self.parameters, features.inputs), features.base_level, features.bases)
+            energy = 10.0 ** (level / 10.0)
+            response.energy[rows, ..., 0] = energy
+            response.energy[rows, ..., 1:] = energy[..., None] * ratio
+            response.tail_slope[rows] = tail_slopes(energy)
+            if progress is not None:
+                progress(min(1.0, (start + _BATCH) / n))
+        return response
+
+    def _ends(self, seen: Sight) -> Ends:
+        """Features at points, read from the grid by Gaussian kernels: energies, not their logarithms."""
+        probes, around = self.scan_.energy, self.scan_.around
+        view = np.where(seen.lost[:, None], seen.weight, seen.sees.astype(np.float32))
+        view /= np.maximum(view.sum(axis=1, keepdims=True), 1e-30)
+
+        def read(weight: np.ndarray) -> np.ndarray:
+            return (weight @ probes.reshape(len(probes), -1)).reshape(-1, *probes.shape[1:])
+
+        return Ends(
+            read(seen.weight),
+            read(view),
+            Surroundings(
+                seen.weight @ around.depths,
+                seen.weight @ around.absorption,
+                seen.weight @ around.scattering,
+                seen.weight @ around.escape,
+            ),
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write scene and scan to ``path`` as HDF5 (beside it first, then renamed); the network is not part of it."""
+        import h5py
+
+        path = Path(path)
+        part = path.with_name(path.name + ".part")
+        self.scene.save(part)
+        with h5py.File(part, "a", libver=CHECKED) as file:
+            file.attrs["field"] = np.bytes_(_FORMAT)
+            group = file.create_group("scan")
+            arrays = {name: getattr(self.scan_, name) for name in ("positions", "energy", "walking")}
+            arrays["sees"] = self.scan_.sees.astype(np.uint8)
+            arrays |= {f"around_{f.name}": getattr(self.scan_.around, f.name) for f in fields(Surroundings)}
+            for name, values in arrays.items():
+                group.create_dataset(name, data=values, compression="gzip")
+        os.replace(part, path)
+
+    @classmethod
+    def load(cls, path: str | Path, weights: Path | None = None) -> Field:
+        """Read a field written by `save`; raises UserError when it is missing, foreign or damaged.
+
+        The network is the bundled one (or that at ``weights``).
+        """
+        import h5py
+
+        config, parameters, _ = load_decoder(weights or weights_path())
+        scene = Scene.load(path)
+        try:
+            with h5py.File(path, "r") as file:
+                if file.attrs.get("field") != np.bytes_(_FORMAT):
+                    raise UserError(f"{path} holds no field of this version: scan the scene again.")
+                found = _read_scan(file["scan"])
+        except DAMAGE as error:
+            raise UserError(f"{path} cannot be read as a field: {error}") from error
+        return cls(scene, Raycaster(scene), found, config, parameters)
+
+
+def _read_scan(group: h5py.Group) -> Scan:
+    """The scan that `Field.save` wrote; raises one of DAMAGE when anything about it is not as it was written."""
+    positions = read_array(group, "positions", (None, 3), _MAX_PROBES)
+    count = len(positions)
+
+    def read(name: str, shape: tuple[int, ...], highest: float) -> np.ndarray:
+        values = read_array(group, name, (count, *shape), count)
+        if not ((values >= 0.0) & (values <= highest)).all():  # also refuses NaN
+            raise ValueError(f"{name} has values outside 0 to {highest:g}")
+        return values.astype(np.float32)
+
+    energy = read_array(group, "energy", (count, N_BANDS, N_FRAMES, 4), count).astype(np.float32)
+    if not (np.abs(positions) <= MAX_REACH).all():
+        raise ValueError("positions are not finite numbers, or out of reach")
+    if not (np.isfinite(energy).all() and (energy[..., 0] >= 0.0).all()):
+        raise ValueError("energy has values that are negative or not finite")
+    around = Surroundings(
+        read("around_depths", (N_DEPTHS,), MAX_REACH),
+        read("around_absorption", (N_BANDS,), 1.001),
+        read("around_scattering", (N_BANDS,), 1.001),
+        read("around_escape", (), 1.001),
+    )
+    sees = read("sees", (count,), 1.0) > 0.5
+    return Scan(positions.astype(np.float32), energy, around, sees, read("walking", (count,), np.inf))

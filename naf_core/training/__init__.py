@@ -1,0 +1,1 @@
+"""Teaching the field: procedural rooms, their traced responses, and the training loop."""

@@ -1,0 +1,82 @@
+"""Command line of the training: ``train`` reproduces data and weights, ``evaluate`` tests them on unseen rooms."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import sys
+from pathlib import Path
+
+from naf_core.errors import UserError
+from naf_core.training.evaluate import BARS, FIRST_SEED, RAYS, as_text, evaluate, make_truth, save_json
+
+_CACHE = Path(".cache")
+
+
+def _train(options: argparse.Namespace) -> int:
+    from naf_core.decoder import DecoderConfig, save_decoder
+    from naf_core.training.dataset import make_dataset, read_rooms
+    from naf_core.training.samples import join, room_samples
+    from naf_core.training.train import TrainConfig, train
+
+    shards = make_dataset(options.data, options.rooms, options.processes)
+    rooms = read_rooms(shards)
+    parts = [room_samples(room) for room in rooms]
+    held = max(1, len(parts) // 50)
+    decoder = DecoderConfig(width=options.width, bandwidth=options.bandwidth)
+    config = TrainConfig(epochs=options.epochs)
+    notes = {"rooms": str(len(rooms)), "epochs": f"{options.epochs:g}", "seed": str(config.seed)}
+    parameters = train(
+        join(parts[held:]), join(parts[:held]), options.data / "train.checkpoint", decoder, config, notes
+    )
+    save_decoder(options.output, decoder, parameters, notes)
+    digest = hashlib.sha256(options.output.read_bytes()).hexdigest()
+    print(f"{options.output}: {options.output.stat().st_size} bytes, SHA-256 {digest}")
+    return 0
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    truths = make_truth(options.data, options.rooms, rays=options.rays, processes=options.processes)
+    result = evaluate(truths, options.weights)
+    print(as_text(result))
+    if options.json:
+        save_json(result, options.json)
+    means = result["tables"]["field"]["all"]
+    missed = [f"{k} {means[k]:.2f} > {bar:g}" for k, bar in BARS.items() if not means[k] <= bar]
+    print("all bars met" if not missed else "missed: " + ", ".join(missed))
+    return 1 if missed else 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command of the training; returns the exit code (evaluate: 1 when a bar is missed)."""
+    parser = argparse.ArgumentParser(prog="python -m naf_core.training", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    train = commands.add_parser("train", help="trace the training rooms and train the decoder; resumes where it was")
+    train.add_argument("--rooms", type=int, default=1600, help="rooms of the seeds from 0 (default %(default)s)")
+    train.add_argument("--epochs", type=float, default=16.0)
+    train.add_argument("--width", type=int, default=384, help="hidden units (default %(default)s)")
+    train.add_argument("--bandwidth", type=float, default=0.6, help="of the Gaussian kernels, m (default %(default)s)")
+    train.add_argument("--data", type=Path, default=_CACHE / "teacher", help="folder of the teacher data")
+    train.add_argument("--output", type=Path, default=_CACHE / "field.safetensors", help="the weights to write")
+    train.add_argument("--processes", type=int, default=None, help="default: one a core")
+    train.set_defaults(run=_train)
+    test = commands.add_parser("evaluate", help="test the field on rooms it has never seen, against the reference")
+    test.add_argument(
+        "--rooms", type=int, default=64, help=f"rooms of the seeds from {FIRST_SEED} (default %(default)s)"
+    )
+    test.add_argument("--rays", type=int, default=RAYS, help="paths an emitter of the reference (default %(default)s)")
+    test.add_argument("--data", type=Path, default=_CACHE / "truth", help="folder of the traced rooms")
+    test.add_argument("--weights", type=Path, default=None, help="default: the bundled ones")
+    test.add_argument("--json", type=Path, default=None, help="also write the tables to this file")
+    test.add_argument("--processes", type=int, default=None, help="default: one a core")
+    test.set_defaults(run=_evaluate)
+    options = parser.parse_args(arguments)
+    try:
+        return options.run(options)
+    except UserError as error:
+        print(error.message, file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

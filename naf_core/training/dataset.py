@@ -1,0 +1,114 @@
+"""Teacher data: procedural rooms traced by the reference engine, in HDF5 shards that can be resumed."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+import time
+from dataclasses import fields
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from naf_core.pairs import Pairs, pair_geometry, sight
+from naf_core.probes import Surroundings, place_probes, surroundings, visibility, walking_distance
+from naf_core.raycast import Raycaster
+from naf_core.response import N_FRAMES
+from naf_core.tracer import tail_slopes, trace, trace_self
+from naf_core.training.rooms import Room, make_room
+
+FORMAT = "acoustic-fields teacher 1"
+SHARD = 20  # rooms a file
+POINTS = 10  # points a room; every pair of them is a sample
+SELF_RAYS = 800
+FLOOR_DB = -120.0  # levels are stored no lower than this
+
+
+def teacher_rays(self_energy: np.ndarray) -> int:
+    """Rays for the pairs of a room: dead rooms need more paths and are cheap to trace, lively ones the reverse."""
+    slope = float(np.median(tail_slopes(self_energy[..., 0])))
+    return int(np.clip(1600.0 * (-slope / 120.0), 1000, 4000))
+
+
+def room_record(room: Room, seed: int, rays: int | None = None) -> dict[str, np.ndarray | str]:
+    """Everything that training needs to know of ``room``, traced with seed ``seed``."""
+    caster = Raycaster(room.scene)
+    points, count = room.points, len(room.points)
+    probes = place_probes(room.scene, caster)
+    walking = walking_distance(probes, visibility(caster, probes, probes))
+    around = surroundings(room.scene, caster, points)
+    own = trace_self(room.scene, points, rays=SELF_RAYS, seed=seed, raycaster=caster)
+    response = trace(room.scene, points, points, rays=rays or teacher_rays(own), seed=seed + 1, raycaster=caster)
+    seen = sight(caster, probes, points)
+    i, j = np.triu_indices(count, 1)
+    first, second = np.concatenate([i, j]), np.concatenate([j, i])
+    pairs = pair_geometry(caster, probes, walking, points, points, seen, seen, first, second)
+    energy = response.energy[first, second].astype(np.float64)  # (2n, 8, frames, 4), emitter first, listener second
+    both = 0.5 * (energy[: len(i), ..., 0] + energy[len(i) :, ..., 0])  # reciprocity halves the noise
+    direction = energy[..., 1:] / np.maximum(energy[..., :1], 1e-30)
+    record: dict[str, np.ndarray | str] = {
+        "kind": room.kind,
+        "points": points,
+        "air": room.scene.air.absorption().astype(np.float32),
+        "speed_of_sound": np.float32(room.scene.air.speed_of_sound),
+        "own": own,
+        "level": (10.0 * np.log10(np.maximum(both, 10.0 ** (FLOOR_DB / 10.0)))).astype(np.float16),
+        "direction": np.round(np.clip(direction, -1.0, 1.0) * 127.0).astype(np.int8),
+        "direct": response.direct[i, j],
+    }
+    record |= {f"around_{f.name}": getattr(around, f.name) for f in fields(Surroundings)}
+    record |= {f"pairs_{f.name}": getattr(pairs, f.name) for f in fields(Pairs)}
+    return record
+
+
+def _write_shard(job: tuple[Path, int, int]) -> tuple[int, float]:
+    folder, number, rooms = job
+    start = time.perf_counter()
+    path = folder / f"shard-{number:05d}.h5"
+    if not path.exists():
+        part = path.with_suffix(".part")
+        with h5py.File(part, "w") as file:
+            file.attrs["format"] = FORMAT
+            for seed in range(number * SHARD, min((number + 1) * SHARD, rooms)):
+                group = file.create_group(f"{seed:06d}")
+                for key, value in room_record(make_room(seed, POINTS), seed).items():
+                    if isinstance(value, str):
+                        group.attrs[key] = value
+                    elif np.ndim(value) == 0:
+                        group.create_dataset(key, data=value)
+                    else:
+                        group.create_dataset(key, data=value, compression="gzip", compression_opts=1)
+        os.replace(part, path)
+    return number, time.perf_counter() - start
+
+
+def make_dataset(folder: Path, rooms: int, processes: int | None = None) -> list[Path]:
+    """Trace rooms of the seeds 0 to ``rooms`` - 1 into ``folder``, on all cores; shards that exist are kept."""
+    folder.mkdir(parents=True, exist_ok=True)
+    numbers = range(-(-rooms // SHARD))
+    start, done = time.perf_counter(), 0
+    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+        for _ in pool.imap_unordered(_write_shard, [(folder, n, rooms) for n in numbers]):
+            done += 1
+            elapsed = time.perf_counter() - start
+            print(f"teacher data: {done}/{len(numbers)} shards, {elapsed:.0f} s", file=sys.stderr, flush=True)
+    return [folder / f"shard-{n:05d}.h5" for n in numbers]
+
+
+def read_rooms(paths: list[Path]) -> list[dict[str, np.ndarray | str]]:
+    """The room records in shard files ``paths``, in order of their seeds."""
+    rooms = []
+    for path in paths:
+        with h5py.File(path, "r") as file:
+            if file.attrs.get("format") != FORMAT:
+                raise ValueError(f"{path} holds no teacher data of this version: remove it and train again.")
+            for seed in sorted(file):
+                group = file[seed]
+                record: dict[str, np.ndarray | str] = {key: value[()] for key, value in group.items()}
+                record["kind"] = str(group.attrs["kind"])
+                if record["own"].shape[2] != N_FRAMES:
+                    raise ValueError(f"{path} was made with other time frames: remove it and train again.")
+                rooms.append(record)
+    return rooms

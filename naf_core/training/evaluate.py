@@ -1,0 +1,266 @@
+"""How well the field answers in rooms it has never seen: scanned field against the reference engine at low noise."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from naf_core.field import Field
+from naf_core.raycast import Raycaster
+from naf_core.response import FRAME_EDGES, EnergyResponse
+from naf_core.tracer import tail_slopes, trace
+from naf_core.training.rooms import make_room
+
+FIRST_SEED = 1_000_000  # training rooms have the seeds from 0, bandwidth was chosen on those from 500 000
+VALIDATION_SEED = 500_000
+POINTS = 8
+RAYS = 24_000
+_FORMAT = "acoustic-fields truth 1"
+_BANDS = slice(1, 7)  # 125 Hz to 4 kHz
+_C50_LIMIT = 25.0  # dB: beyond this, early or late energy is inaudible and the figure says nothing
+_EARLY = int(np.argmin(np.abs(FRAME_EDGES - 0.080)))
+BARS = {"T30 %": 5.0, "EDT ms": 20.0, "C50 dB": 1.0, "G dB": 1.0}
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Traced pairs of one unseen room.
+
+    ``points`` (P, 3); ``both`` energies (2n, 8, frames, 4) of the ordered pairs (first half: i < j); ``direct``
+    (2n, 8), ``distance`` (2n,), ``direction`` (2n, 3), ``speed_of_sound``.
+    """
+
+    seed: int
+    kind: str
+    points: np.ndarray
+    response: EnergyResponse
+
+
+def _ordered_pairs(count: int) -> tuple[np.ndarray, np.ndarray]:
+    i, j = np.triu_indices(count, 1)
+    return np.concatenate([i, j]), np.concatenate([j, i])
+
+
+def _trace_truth(job: tuple[Path, int, int]) -> int:
+    folder, seed, rays = job
+    path = folder / f"room-{seed}-{rays}.h5"
+    if not path.exists():
+        room = make_room(seed, POINTS)
+        response = trace(room.scene, room.points, room.points, rays=rays, seed=seed)
+        first, second = _ordered_pairs(POINTS)
+        part = path.with_suffix(".part")
+        with h5py.File(part, "w") as file:
+            file.attrs.update({"format": _FORMAT, "kind": room.kind})
+            file["points"] = room.points
+            file.create_dataset("energy", data=response.energy[first, second], compression="gzip")
+            file["speed_of_sound"] = response.speed_of_sound
+            for name in ("direct", "distance", "direct_direction"):
+                file[name] = getattr(response, name)[first, second]
+        os.replace(part, path)
+    return seed
+
+
+def make_truth(
+    folder: Path, rooms: int, first_seed: int = FIRST_SEED, rays: int = RAYS, processes: int | None = None
+) -> list[Truth]:
+    """Trace (or read, where done before) ``rooms`` unseen rooms at low noise, on all cores."""
+    folder.mkdir(parents=True, exist_ok=True)
+    seeds = range(first_seed, first_seed + rooms)
+    started, done = time.perf_counter(), 0
+    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+        for _ in pool.imap_unordered(_trace_truth, [(folder, seed, rays) for seed in seeds]):
+            done += 1
+            print(f"\rtracing rooms: {done}/{rooms}, {time.perf_counter() - started:.0f} s", end="", file=sys.stderr)
+    print(file=sys.stderr)
+    truths = []
+    for seed in seeds:
+        with h5py.File(folder / f"room-{seed}-{rays}.h5", "r") as file:
+            if file.attrs.get("format") != _FORMAT:
+                raise ValueError(f"{folder} holds rooms of another version: remove it and evaluate again.")
+            energy = file["energy"][:]
+            response = EnergyResponse(
+                energy,
+                file["direct"][:],
+                file["distance"][:],
+                file["direct_direction"][:],
+                tail_slopes(energy[..., 0]),
+                float(file["speed_of_sound"][()]),
+            )
+            truths.append(Truth(seed, str(file.attrs["kind"]), file["points"][:], response))
+    return truths
+
+
+def early_direction(response: EnergyResponse) -> np.ndarray:
+    """Mean intensity of the reflections of the first 80 ms, (n, 8, 3), not of unit length."""
+    return response.energy[:, :, :_EARLY, 1:].sum(axis=2)
+
+
+def reciprocal(response: EnergyResponse) -> EnergyResponse:
+    """The n unordered pairs of 2n ordered ones, both ways averaged: reciprocity halves the tracer's variance."""
+    n = len(response.distance) // 2
+    energy = 0.5 * (response.energy[:n] + response.energy[n:])
+    half = response[np.arange(n)]
+    return EnergyResponse(
+        energy, half.direct, half.distance, half.direct_direction, tail_slopes(energy[..., 0]), half.speed_of_sound
+    )
+
+
+def errors(said: EnergyResponse, meant: EnergyResponse) -> dict[str, np.ndarray]:
+    """Absolute errors of n pairs in the bands 125 Hz to 4 kHz, (n, 6) each; NaN where the truth has no such figure."""
+    a, b = meant.parameters(), said.parameters()
+
+    def clipped(values: np.ndarray) -> np.ndarray:
+        return np.clip(values, -_C50_LIMIT, _C50_LIMIT)
+
+    table = {
+        "T30 %": 100.0 * np.abs(b["T30_s"] / a["T30_s"] - 1.0),
+        "EDT ms": 1000.0 * np.abs(b["EDT_s"] - a["EDT_s"]),
+        "C50 dB": np.abs(clipped(b["C50_dB"]) - clipped(a["C50_dB"])),
+        "G dB": np.abs(b["G_dB"] - a["G_dB"]),
+    }
+    return {name: values[:, _BANDS] for name, values in table.items()}
+
+
+def direction_error(said: EnergyResponse, meant: EnergyResponse) -> np.ndarray:
+    """Angle in degrees between the early intensities of n pairs, (n, 6); NaN where the truth has no direction."""
+    a, b = early_direction(meant)[:, _BANDS], early_direction(said)[:, _BANDS]
+    norm_a, norm_b = np.linalg.norm(a, axis=-1), np.linalg.norm(b, axis=-1)
+    energy = meant.energy[:, _BANDS, :_EARLY, 0].sum(axis=2)
+    cosine = np.einsum("nbk,nbk->nb", a, b) / np.maximum(norm_a * norm_b, 1e-30)
+    # Where less than a tenth of the early sound has a common direction, no direction is heard.
+    return np.where(norm_a > 0.1 * energy, np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0))), np.nan)
+
+
+def self_response_baseline(field: Field, emitters: np.ndarray, listeners: np.ndarray) -> EnergyResponse:
+    """The field with a network that says nothing: the mean of the two self-responses, along the way."""
+    silent = {k: np.zeros_like(v) if k.endswith("_out") else v for k, v in field.parameters.items()}
+    return Field(field.scene, field.caster, field.scan_, field.config, silent).predict(emitters, listeners)
+
+
+def nearest_pair_baseline(truth: EnergyResponse, points: np.ndarray, caster: Raycaster) -> EnergyResponse:
+    """For each ordered pair, the traced response of the other pair with the nearest ends, with its own direct sound."""
+    first, second = _ordered_pairs(len(points))
+    ends = np.concatenate([points[first], points[second]], axis=1)
+    gap = np.linalg.norm(ends[:, None, :3] - ends[None, :, :3], axis=2)
+    gap = gap + np.linalg.norm(ends[:, None, 3:] - ends[None, :, 3:], axis=2)
+    same = (first[:, None] == first[None]) & (second[:, None] == second[None])
+    same |= (first[:, None] == second[None]) & (second[:, None] == first[None])
+    nearest = np.where(same, np.inf, gap).argmin(axis=1)
+    return EnergyResponse(
+        truth.energy[nearest],
+        truth.direct,
+        truth.distance,
+        truth.direct_direction,
+        truth.tail_slope[nearest],
+        truth.speed_of_sound,
+    )
+
+
+def evaluate(truths: list[Truth], weights: Path | None = None, spacing: float = 0.8) -> dict[str, object]:
+    """Errors of the field and two baselines over ``truths``, as tables of means."""
+    rows: dict[str, list[dict[str, np.ndarray]]] = {
+        "field": [],
+        "mean of self-responses": [],
+        "nearest traced pair": [],
+    }
+    labels: list[tuple[str, np.ndarray]] = []
+    noise: list[dict[str, np.ndarray]] = []
+    started = time.perf_counter()
+    for number, truth in enumerate(truths):
+        scene = make_room(truth.seed, POINTS).scene
+        field = Field.scan(scene, seed=truth.seed, weights=weights, spacing=spacing)
+        first, second = _ordered_pairs(POINTS)
+        emitters, listeners = truth.points[first], truth.points[second]
+        n = len(first) // 2
+        meant = reciprocal(truth.response)
+        for name, said in (
+            ("field", field.predict(emitters, listeners)),
+            ("mean of self-responses", self_response_baseline(field, emitters, listeners)),
+            ("nearest traced pair", nearest_pair_baseline(truth.response, truth.points, field.caster)),
+        ):
+            table = errors(said[np.arange(n)], meant)
+            table["direction deg"] = direction_error(said, truth.response)
+            rows[name].append(table)
+        there, back = truth.response[np.arange(n)], truth.response[np.arange(n, 2 * n)]
+        noise.append({k: 0.5 * v for k, v in errors(there, back).items()})
+        labels.append((truth.kind, meant.direct[:, 0] > 0.0))
+        print(
+            f"\rasking the field: {number + 1}/{len(truths)}, {time.perf_counter() - started:.0f} s",
+            end="",
+            file=sys.stderr,
+        )
+    print(file=sys.stderr)
+    return {
+        "rooms": len(truths),
+        "pairs": int(sum(len(v) for _, v in labels)),
+        "failures": {k: int(np.isnan(np.concatenate([t[k] for t in rows["field"]])).sum()) for k in BARS},
+        "noise of the reference": _means(noise, labels, lambda kind, visible: np.ones(len(visible), bool)),
+        "tables": {
+            name: {
+                "all": _means(tables, labels, lambda kind, visible: np.ones(len(visible), bool)),
+                "visible": _means(tables, labels, lambda kind, visible: visible),
+                "hidden": _means(tables, labels, lambda kind, visible: ~visible),
+                **{
+                    wanted: _means(tables, labels, lambda kind, visible, w=wanted: np.full(len(visible), kind == w))
+                    for wanted in sorted({kind for kind, _ in labels})
+                },
+            }
+            for name, tables in rows.items()
+        },
+    }
+
+
+def _means(tables: list[dict[str, np.ndarray]], labels: list, choose: object) -> dict[str, float]:
+    """Means over all chosen pairs and bands; pairs chosen in a room are doubled where both ways count."""
+    result = {}
+    for key in tables[0]:
+        values = []
+        for table, (kind, visible) in zip(tables, labels, strict=True):
+            chosen = choose(kind, visible)
+            chosen = np.concatenate([chosen, chosen]) if len(table[key]) == 2 * len(chosen) else chosen
+            values.append(table[key][chosen].ravel())
+        joined = np.concatenate(values)
+        joined = joined[np.isfinite(joined)]
+        result[key] = float(joined.mean()) if len(joined) else float("nan")
+        result[f"{key} median"] = float(np.median(joined)) if len(joined) else float("nan")
+    return result
+
+
+def as_text(result: dict[str, object]) -> str:
+    """The tables of `evaluate` for people."""
+    keys = [*BARS, "direction deg"]
+    lines = [
+        f"{result['rooms']} unseen rooms, {result['pairs']} pairs, means over pairs and bands 125 Hz to 4 kHz "
+        "(median in brackets)",
+        f"C50 is limited to +-{_C50_LIMIT:g} dB; directions where a tenth of the early sound has one; "
+        f"left out because the truth has no such figure: {result['failures']}",
+        f"{'':34}" + "".join(f"{k:>17}" for k in keys),
+    ]
+
+    def row(name: str, table: dict[str, float]) -> str:
+        cells = "".join(f"{table[k]:>9.2f} ({table[f'{k} median']:5.2f})" if k in table else f"{'':17}" for k in keys)
+        return f"{name:34}{cells}"
+
+    for name, tables in result["tables"].items():
+        lines.append(row(name, tables["all"]))
+        if name == "field":
+            lines += [row(f"    {part}", tables[part]) for part in tables if part != "all"]
+    lines.append(row("noise of the reference", result["noise of the reference"]))
+    lines.append(f"{'bar':34}" + "".join(f"{BARS[k]:>9.2f}{'':8}" for k in BARS))
+    return "\n".join(lines)
+
+
+def save_json(result: dict[str, object], path: Path) -> None:
+    """Write the tables of `evaluate` to ``path``."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(result, indent=1))
+    part.replace(path)
