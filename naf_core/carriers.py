@@ -1,0 +1,150 @@
+"""The noise that reverberation is cut from: five independent carriers in octave bands."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import fft
+
+from naf_core.bands import BAND_EDGES_HZ, N_BANDS
+
+_CROSSOVER = 0.25  # octaves over which a band passes into the next
+_LOW_CUT = (14.0, 26.0)  # Hz
+_HIGH_CUT = (18000.0, 21000.0)  # Hz, lower at low sample rates
+
+# The first reflections are single events, later ones a dense field: up to the first time the noise is sparse,
+# from the second it is dense. In a room of 100 m³ a thousand reflections a second arrive after 14 ms.
+_DENSE = (0.010, 0.050)  # s
+_PULSE_RATE = 800.0  # 1/s, of the pulses with a direction and again of those from everywhere
+_SPARSE_BANDS = slice(3, N_BANDS)  # below 500 Hz a band cannot resolve the pulses
+
+# The carriers: one that comes from a direction, and the W, Y, Z and X components of a diffuse field.
+DIRECTED, AMBIENT, AMBIENT_Y, AMBIENT_Z, AMBIENT_X = range(5)
+
+
+def band_filters(n_fft: int, sample_rate: int) -> np.ndarray:
+    """Zero-phase gains (8, n_fft // 2 + 1) of the octave bands; their sum is 1 from 26 Hz to 18 kHz.
+
+    The lowest band reaches down to 14 Hz and the highest up to 21 kHz or the highest frequency that there is.
+    Neighbours pass into each other over a quarter of an octave.
+    """
+    frequency = fft.rfftfreq(n_fft, 1.0 / sample_rate)
+    octave = np.log2(np.maximum(frequency, 1e-3))
+    nyquist = 0.5 * sample_rate
+    high = min(_HIGH_CUT[0], 0.86 * nyquist), min(_HIGH_CUT[1], 0.98 * nyquist)
+
+    def above(position: np.ndarray) -> np.ndarray:  # 0 before position 0, 1 after 1
+        return np.sin(0.5 * np.pi * np.clip(position, 0.0, 1.0)) ** 2
+
+    steps = [above((frequency - _LOW_CUT[0]) / (_LOW_CUT[1] - _LOW_CUT[0]))]
+    steps += [above((octave - np.log2(edge)) / _CROSSOVER + 0.5) for edge in BAND_EDGES_HZ[1:-1]]
+    steps.append(np.zeros_like(frequency))
+    return -np.diff(steps, axis=0) * (1.0 - above((frequency - high[0]) / (high[1] - high[0])))
+
+
+def octave_filters(n_fft: int, sample_rate: int) -> np.ndarray:
+    """Zero-phase gains (8, n_fft // 2 + 1) that measure octave bands: their squares sum to 1 between the outer edges.
+
+    They pass into each other where those of `band_filters` do, and the outer ones end as steeply.
+    """
+    octave = np.log2(np.maximum(fft.rfftfreq(n_fft, 1.0 / sample_rate), 1e-3))
+    steps = [
+        np.sin(0.5 * np.pi * np.clip((octave - np.log2(edge)) / _CROSSOVER + 0.5, 0.0, 1.0)) ** 2
+        for edge in BAND_EDGES_HZ
+    ]
+    return np.sqrt(-np.diff(steps, axis=0))
+
+
+def split_bands(signals: np.ndarray, sample_rate: int) -> np.ndarray:
+    """Octave bands (..., 8, n) of ``signals`` (..., n), whose sum is the signal; the signal is taken as periodic."""
+    n = signals.shape[-1]
+    filters = band_filters(n, sample_rate).astype(np.float32)
+    return fft.irfft(fft.rfft(signals)[..., None, :] * filters, n)
+
+
+class Carriers:
+    """The noise from which all impulse responses of one emitter are cut, in octave bands.
+
+    ``sample_rate`` in Hz; ``duration`` in seconds from emission to the last arrival; ``latest_onset`` in
+    seconds from emission to the latest of the earliest arrivals, at most ``duration``, its default;
+    ``seed`` any integer. Responses of neighbouring positions take the same noise at the same time after
+    emission and differ only in their envelopes, so that one fades into the next without cancellation.
+    ``dense`` (5, 8, n) and ``sparse`` (5, bands from 500 Hz, m) are float32 and have unit power as white
+    noise: the carrier with a direction, then W, Y, Z, X of the ambience.
+    """
+
+    def __init__(self, sample_rate: int, duration: float, seed: int, latest_onset: float | None = None) -> None:
+        self.sample_rate = sample_rate
+        rng = np.random.default_rng(seed)
+        n, m = (
+            fft.next_fast_len(max(int(np.ceil(seconds * sample_rate)), 4096), real=True)
+            for seconds in (duration, min(duration if latest_onset is None else latest_onset, duration) + _DENSE[1])
+        )
+        noise = rng.standard_normal((5, n), dtype=np.float32)
+        for index in (DIRECTED, AMBIENT):
+            noise[index] = _even(noise[index], sample_rate)
+        self.dense = np.stack([split_bands(row, sample_rate) for row in noise])
+        pulses = _pulses(m, sample_rate, rng)
+        self.sparse = np.stack([split_bands(row, sample_rate)[_SPARSE_BANDS] for row in pulses])
+        self.power = np.square(band_filters(n, sample_rate)).mean(axis=1)
+
+    def cut(self, start: int, stop: int) -> np.ndarray:
+        """Carriers (5, 8, stop - start) of a response whose earliest possible arrival is at sample ``start``."""
+        result = self.dense[:, :, start:stop].copy()
+        time = np.arange(min(stop - start, int(_DENSE[1] * self.sample_rate))) / self.sample_rate
+        mix = 0.5 * np.pi * np.clip((time - _DENSE[0]) / (_DENSE[1] - _DENSE[0]), 0.0, 1.0)
+        early = result[:, _SPARSE_BANDS, : len(mix)]
+        early *= np.sin(mix).astype(np.float32)
+        early += np.cos(mix).astype(np.float32) * self.sparse[:, :, start : start + len(mix)]
+        return result
+
+
+def _even(noise: np.ndarray, sample_rate: int) -> np.ndarray:
+    """White noise (n,) whose octave bands fluctuate less than by chance, so that short frames hold their energy.
+
+    Each band is divided by its own envelope and the spectrum made white again, three times (after J.
+    Pumplin, Low-noise noise, J. Acoust. Soc. Am. 78, 1985). Only the bands up to 1 kHz, where frames are
+    short for the band.
+    """
+    n = len(noise)
+    filters = band_filters(n, sample_rate).astype(np.float32)
+    bins = np.arange(n // 2 + 1)
+    low = np.floor(bins * 2.0 ** (-1 / 24)).astype(int)
+    high = np.minimum(np.ceil(bins * 2.0 ** (1 / 24)).astype(int), bins[-1]) + 1
+    for _ in range(3):
+        spectrum = fft.rfft(noise)
+        changed = fft.irfft(spectrum * filters[5:].sum(axis=0), n)
+        for band in range(5):
+            analytic = np.zeros(n, np.complex64)
+            analytic[: n // 2 + 1] = 2.0 * spectrum * filters[band]
+            analytic = fft.ifft(analytic)
+            envelope = np.abs(analytic)
+            envelope /= max(np.sqrt(np.mean(envelope**2)), 1e-12)
+            changed += analytic.real / np.maximum(envelope, 0.1)
+        spectrum = fft.rfft(changed)
+        total = np.concatenate([[0.0], np.cumsum(np.abs(spectrum) ** 2, dtype=np.float64)])
+        power = (total[high] - total[low]) / (high - low) / n
+        noise = fft.irfft(spectrum / np.sqrt(np.maximum(power, 1e-3)).astype(np.float32), n)
+    return noise
+
+
+def _pulses(n: int, sample_rate: int, rng: np.random.Generator) -> np.ndarray:
+    """Sparse carriers (5, n) of unit power: single plane waves at random times (velvet noise).
+
+    One pulse with a direction and one of the ambience fall into each of equal cells (H. Järveläinen and M.
+    Karjalainen, Reverberation modeling using velvet noise, AES 30th Conference, 2007). The directions of
+    the ambience come in sixes, along both ways of three axes, so that even a few pulses are evenly around.
+    """
+    cell = sample_rate / _PULSE_RATE
+    count = int(n / cell)
+    first = np.arange(count) * cell
+    directed, ambient = (np.minimum((first + cell * rng.random(count)).astype(int), n - 1) for _ in range(2))
+    axes = np.linalg.qr(rng.standard_normal((count // 6 + 1, 3, 3)))[0]
+    direction = np.stack([axes, -axes], axis=2).reshape(-1, 3)[:count]
+    result = np.zeros((5, n), np.float32)
+    scale = np.sqrt(cell)
+    sign = scale * rng.choice([-1.0, 1.0], count)
+    np.add.at(result[DIRECTED], directed, scale * rng.choice([-1.0, 1.0], count))
+    np.add.at(result[AMBIENT], ambient, sign)
+    for index, axis in ((AMBIENT_Y, 1), (AMBIENT_Z, 2), (AMBIENT_X, 0)):
+        np.add.at(result[index], ambient, np.sqrt(3.0) * sign * direction[:, axis])
+    return result

@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+
+from naf_core.bands import BAND_EDGES_HZ, EXACT_BANDS_HZ
+from naf_core.carriers import AMBIENT, DIRECTED, Carriers, band_filters, octave_filters, split_bands
+
+RATE = 48000
+
+
+@pytest.fixture(scope="module")
+def carriers():
+    return Carriers(RATE, 2.0, seed=3)
+
+
+@pytest.mark.parametrize("rate", [16000, 44100, 48000, 96000])
+def test_the_bands_sum_to_the_signal(rate):
+    filters = band_filters(1 << 15, rate)
+    frequency = np.fft.rfftfreq(1 << 15, 1.0 / rate)
+    flat = (frequency >= 26.0) & (frequency <= min(18000.0, 0.43 * rate))
+    np.testing.assert_allclose(filters.sum(axis=0)[flat], 1.0, atol=1e-12)
+    assert (filters >= 0.0).all() and filters[:, frequency < 14.0].max() == 0.0
+    for band, centre in enumerate(EXACT_BANDS_HZ):
+        if centre < 0.4 * rate:
+            assert filters[band, np.argmin(np.abs(frequency - centre))] == pytest.approx(1.0)
+
+
+def test_octave_filters_keep_the_power():
+    filters = octave_filters(1 << 15, RATE)
+    frequency = np.fft.rfftfreq(1 << 15, 1.0 / RATE)
+    inside = (frequency > 1.1 * BAND_EDGES_HZ[0]) & (frequency < 0.9 * BAND_EDGES_HZ[-1])
+    np.testing.assert_allclose(np.square(filters).sum(axis=0)[inside], 1.0, atol=1e-12)
+    widths = np.square(filters).sum(axis=1) * frequency[1]
+    np.testing.assert_allclose(widths, np.diff(BAND_EDGES_HZ), rtol=0.03)
+
+
+def test_split_bands_sum_to_a_click():
+    click = np.zeros(8192, np.float32)
+    click[4000] = 1.0
+    rebuilt = split_bands(click, RATE).sum(axis=0)
+    assert np.argmax(rebuilt) == 4000
+    assert np.square(rebuilt).sum() == pytest.approx(19100.0 / 24000.0, rel=0.01)
+
+
+def test_carriers_have_unit_white_power_and_are_independent(carriers):
+    for noise in (carriers.dense, carriers.sparse):
+        first = 8 - noise.shape[1]
+        share = np.square(noise, dtype=np.float64).mean(axis=-1) / carriers.power[first:]
+        np.testing.assert_allclose(share[:, 3 - first :], 1.0, atol=0.12)
+        total = noise.sum(axis=1)
+        np.testing.assert_allclose(np.corrcoef(total), np.eye(5), atol=0.1)
+
+
+def test_low_bands_of_the_carriers_are_even(carriers):
+    """In windows of 1 / bandwidth, noise by chance varies by about 4 dB."""
+    for band in range(5):
+        window = int(RATE / (BAND_EDGES_HZ[band + 1] - BAND_EDGES_HZ[band]))
+        power = np.square(carriers.dense[AMBIENT, band])
+        power = power[: len(power) // window * window].reshape(-1, window).mean(axis=1)
+        assert np.std(10.0 * np.log10(power)) < 2.3
+
+
+def test_the_first_reflections_are_single_events(carriers):
+    cut = carriers.cut(1000, 1000 + RATE // 4)
+    assert cut.shape == (5, 8, RATE // 4)
+    signal = cut[DIRECTED, 4:].sum(axis=0)
+    early, late = signal[:480], signal[2400:]
+
+    def kurtosis(x):
+        return np.mean(x**4) / np.mean(x**2) ** 2
+
+    assert kurtosis(early) > 6.0 and kurtosis(late) == pytest.approx(3.0, abs=0.6)
+
+
+def test_cuts_at_different_places_hold_the_same_late_noise(carriers):
+    near, far = carriers.cut(100, 20000), carriers.cut(300, 20000)
+    np.testing.assert_array_equal(near[:, :, 200 + 2400 :], far[:, :, 2400:])
+
+
+def test_seeds_repeat():
+    one, again, other = (Carriers(RATE, 0.3, seed) for seed in (5, 5, 6))
+    np.testing.assert_array_equal(one.dense, again.dense)
+    np.testing.assert_array_equal(one.sparse, again.sparse)
+    assert np.abs(one.dense - other.dense).max() > 0.1

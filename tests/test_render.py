@@ -1,0 +1,242 @@
+import numpy as np
+import pytest
+import soundfile
+from scipy import signal
+from scipy.spatial.transform import Rotation
+
+from naf_core import Emitter, Listener, Trajectory, UserError
+from naf_core.motion import key_times
+from naf_core.render import MAX_TAIL, impulse_response, mix, render
+from naf_core.response import FRAME_EDGES, empty_response
+from naf_core.sound import FULL_SCALE_SPL, active_level, true_peak
+
+RATE, SPEED = 48000, 343.2
+HERE = Trajectory([0.0], np.zeros((1, 3)))
+LISTENER = Listener("Camera", HERE)
+
+
+def response(distances, level=0.05, decay=0.4, towards=(1.0, 0.0, 0.0)):
+    """A free field plus an exponential decay."""
+    result = empty_response((len(distances),), SPEED)
+    curve = np.exp(-np.log(1e6) / decay * FRAME_EDGES)
+    result.energy[..., 0] = level * (curve[:-1] - curve[1:])
+    result.tail_slope[...] = -60.0 / decay
+    result.distance[...] = distances
+    result.direct[...] = 1.0 / np.square(distances)[:, None]
+    result.direct_direction[...] = towards
+    return result
+
+
+def speaker(position=(2.0, 0.0, 0.0), **options):
+    return Emitter("Speaker", Trajectory([0.0], np.array([position])), "not read", **options)
+
+
+def tone(frequency=1000.0, seconds=1.0):
+    return np.sin(2.0 * np.pi * frequency * np.arange(int(seconds * RATE)) / RATE).astype(np.float32)
+
+
+def play(emitter, sound, seconds=1.0, fmt="mono", responses=None, **options):
+    responses = response([2.0], 0.0) if responses is None else responses
+    return render(emitter, LISTENER, responses, np.zeros(1), seconds, RATE, fmt, sound=sound, **options)
+
+
+@pytest.mark.parametrize(("level", "distance"), [(70.0, 1.0), (70.0, 4.0), (94.0, 2.0)])
+def test_levels_are_those_in_pascals(level, distance):
+    """70 dB(A) at 1 m is 70 dB(A) there, and 12 dB less at 4 m."""
+    heard = play(speaker((distance, 0, 0), level=level), 0.01 * tone(), responses=response([distance], 0.0))
+    expected = level - 20.0 * np.log10(distance)
+    assert active_level(heard[RATE // 10 : 9 * RATE // 10, 0], RATE) == pytest.approx(expected, abs=0.25)
+    steady = np.sqrt(np.mean(np.square(heard[RATE // 10 : 9 * RATE // 10, 0].astype(float))))
+    assert 20.0 * np.log10(steady) + FULL_SCALE_SPL == pytest.approx(expected, abs=0.15)
+
+
+@pytest.mark.parametrize("fmt", ["binaural", "stereo", "ambix", "ambix-world", "mono"])
+def test_a_still_scene_is_the_convolution_with_its_impulse_response(fmt):
+    """The reverberation differs in its seed only; without it the two are equal sample by sample."""
+    sound = np.random.default_rng(0).standard_normal(RATE // 2).astype(np.float32)
+    heard = play(speaker(), sound, 1.0, fmt)
+    impulse = impulse_response(response([2.0], 0.0)[0], RATE, fmt)
+    gain = 10 ** ((70.0 - active_level(sound, RATE)) / 20.0)
+    for channel in range(heard.shape[1]):
+        expected = gain * np.convolve(sound, impulse[:, channel])[: len(heard)]
+        np.testing.assert_allclose(heard[: len(expected), channel], expected, atol=1e-4 * np.abs(heard).max())
+
+
+def test_reverberation_has_the_energy_of_the_response():
+    """At 2 m with as much reflected as direct energy the level is 3 dB above that of the direct sound."""
+    sound = np.random.default_rng(1).standard_normal(3 * RATE).astype(np.float32)
+    sections = signal.butter(8, 15000.0, fs=RATE, output="sos")  # reverberation ends at 18 kHz
+    direct, both = (
+        signal.sosfilt(sections, play(speaker(), sound, 3.0, responses=response([2.0], level))[:, 0])
+        for level in (0.0, 0.25)
+    )
+    part = slice(RATE, 3 * RATE)
+    assert 10.0 * np.log10(np.mean(both[part] ** 2) / np.mean(direct[part] ** 2)) == pytest.approx(3.0, abs=0.4)
+
+
+@pytest.mark.parametrize("fmt", ["binaural", "ambix", "stereo"])
+def test_silence_stays_silence(fmt):
+    heard = play(speaker(), np.zeros(RATE, np.float32), 0.5, fmt, response([2.0]))
+    assert heard.shape[0] >= RATE // 2 and not heard.any()
+    muted = play(speaker(gain=0.0), tone(), 0.5, fmt, response([2.0]))
+    assert not muted.any()
+
+
+def test_starts_place_the_sound_and_may_overlap():
+    click = np.zeros(100, np.float32)
+    click[0] = 1.0
+    delay = 2.0 / SPEED
+    heard = np.abs(play(speaker(starts=(0.1, 0.5, 5.0)), click, 1.0)[:, 0])
+    peak = heard.max()
+    for start in (0.1, 0.5):
+        around = heard[int((start + delay) * RATE) - 3 : int((start + delay) * RATE) + 5]
+        assert around.max() > 0.5 * peak
+    heard[int((0.1 + delay) * RATE) - 40 : int((0.1 + delay) * RATE) + 40] = 0.0
+    heard[int((0.5 + delay) * RATE) - 40 : int((0.5 + delay) * RATE) + 40] = 0.0
+    assert heard.max() < 1e-5 * peak
+
+
+def test_a_sound_that_began_before_the_shot_is_in_the_room_already():
+    sound = np.random.default_rng(2).standard_normal(2 * RATE).astype(np.float32)
+    early = play(speaker(starts=(-1.0,)), sound, 0.8, responses=response([2.0], 0.2))
+    whole = play(speaker(starts=(0.0,)), sound, 1.8, responses=response([2.0], 0.2))
+    start = RATE + 300
+    np.testing.assert_allclose(
+        early[300 : RATE // 2], whole[start : start + RATE // 2 - 300], atol=2e-3 * np.abs(whole).max()
+    )
+
+
+def test_the_track_is_the_shot_and_its_tail():
+    long = tone(seconds=9.0)
+    assert len(play(speaker(), long, 1.0, tail=0.25)) == RATE + RATE // 4
+    free_field = play(speaker(), long, 1.0)
+    assert RATE <= len(free_field) < 1.05 * RATE
+    ringing = play(speaker(), long, 1.0, responses=response([2.0], decay=1.0))
+    assert 1.5 * RATE < len(ringing) < 2.4 * RATE
+    assert np.abs(ringing[-20:]).max() < 1e-3 * np.abs(ringing).max()
+    endless = render(speaker(), LISTENER, response([2.0], decay=60.0), np.zeros(1), 1.0, 16000, "mono", sound=long)
+    assert len(endless) == 16000 * (1 + MAX_TAIL) and not endless[-1].any()
+
+
+def test_volume_steps_make_no_clicks():
+    times = np.arange(25) / 24.0
+    gain = np.where(times < 0.5, 1.0, 0.05)
+    emitter = Emitter("Speaker", Trajectory(times, np.tile([2.0, 0.0, 0.0], (25, 1))), "not read", gain=gain)
+    heard = play(emitter, tone(300.0), 1.0, tail=0.0)[:, 0]
+    part = heard[int(0.35 * RATE) : int(0.65 * RATE)] * np.blackman(int(0.3 * RATE))
+    power = np.abs(np.fft.rfft(part)) ** 2
+    far = int(1500 * 0.3)
+    assert 10.0 * np.log10(power[far:].sum() / power.sum()) < -70.0
+    assert np.abs(heard[-4000:-500]).max() == pytest.approx(0.05 * np.abs(heard[1000:5000]).max(), rel=0.01)
+
+
+def test_a_walk_around_a_turning_head_makes_no_clicks():
+    times = np.arange(49) / 24.0
+    path = Trajectory(times, np.stack([2 * np.cos(times), 2 * np.sin(times), 0 * times], axis=1))
+    head = Listener(
+        "Camera", Trajectory(times, np.zeros((49, 3)), Rotation.from_euler("z", -times[:, None]).as_matrix())
+    )
+    keys = key_times(path, head.trajectory)
+    emitter = Emitter("Speaker", path, "not read")
+    responses = response(np.full(len(keys), 2.0))
+    heard = render(emitter, head, responses, keys, 2.0, RATE, "binaural", sound=tone(400.0, 3.0))
+    for ear in heard.T:
+        part = ear[RATE // 2 : 3 * RATE // 2] * np.blackman(RATE)
+        power = np.abs(np.fft.rfft(part)) ** 2
+        assert 10.0 * np.log10(power[2000:].sum() / power.sum()) < -60.0
+
+
+def test_ambix_is_locked_to_the_head_or_to_the_world():
+    looks_left = Rotation.from_euler("z", [[90.0]], degrees=True).as_matrix()
+    head = Listener("Camera", Trajectory([0.0], np.zeros((1, 3)), looks_left))
+    emitter = speaker((0.0, 2.0, 0.0))
+    locked, world = (
+        render(emitter, head, response([2.0], 0.0), np.zeros(1), 0.5, RATE, fmt, sound=tone())
+        for fmt in ("ambix", "ambix-world")
+    )
+    w, y, z, x = range(4)
+    np.testing.assert_allclose(locked[:, x], locked[:, w], atol=1e-6)
+    np.testing.assert_allclose(world[:, y], world[:, w], atol=1e-6)
+    assert np.abs(locked[:, [y, z]]).max() < 1e-6
+
+
+def test_reverberation_turns_with_the_head():
+    sound = np.random.default_rng(3).standard_normal(RATE).astype(np.float32)
+    result = response([2.0], 1.0)
+    result.direct[...] = 0.0
+    result.energy[..., 2] = 0.9 * result.energy[..., 0]  # from +y
+    looks_left = Trajectory([0.0], np.zeros((1, 3)), Rotation.from_euler("z", [[90.0]], degrees=True).as_matrix())
+    w, _, _, x = render(
+        speaker(), Listener("Camera", looks_left), result, np.zeros(1), 1.0, RATE, "ambix", sound=sound
+    ).T
+    assert np.sum(w * x) / np.sum(w * w) == pytest.approx(0.9, abs=0.05)
+    left, right = play(speaker(), sound, 1.0, "binaural", result).T
+    assert 10.0 * np.log10(np.sum(left**2) / np.sum(right**2)) > 5.0
+
+
+def test_the_direct_sound_and_its_onset_in_the_impulse_response():
+    for distance in (1.0, 5.5, 17.0):
+        impulse = impulse_response(response([distance], 1e-4, towards=(0.0, 1.0, 0.0))[0], RATE, "ambix")
+        assert np.argmax(np.abs(impulse[:, 0])) == pytest.approx(distance / SPEED * RATE, abs=0.51)
+        onset = slice(int(distance / SPEED * RATE) - 2, int(distance / SPEED * RATE) + 4)
+        w, y, _, x = impulse[onset].T.astype(float)
+        assert np.sum(w * y) > 0.95 * np.sum(w * w) and abs(np.sum(w * x)) < 0.05 * np.sum(w * w)
+
+
+def test_seeds_and_names_make_the_noise():
+    sound = tone(seconds=0.2)
+    one, again, other = (play(speaker(), sound, 0.4, responses=response([2.0]), seed=seed) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one, again)
+    assert np.abs(one[: RATE // 4] - other[: RATE // 4]).max() > 1e-4
+    namesake = Emitter("Other", HERE, "not read")
+    twin = Emitter("Speaker", HERE, "not read")
+    first, second = (play(e, sound, 0.4, responses=response([2.0]), seed=1)[: RATE // 4] for e in (namesake, twin))
+    assert np.abs(first - second).max() > 1e-4
+
+
+def test_the_sound_file_is_read_when_none_is_given(tmp_path):
+    soundfile.write(tmp_path / "tone.wav", 0.1 * tone(), RATE, subtype="FLOAT")
+    emitter = Emitter("Speaker", Trajectory([0.0], [[2.0, 0.0, 0.0]]), str(tmp_path / "tone.wav"))
+    read = render(emitter, LISTENER, response([2.0]), np.zeros(1), 0.5, RATE)
+    given = render(emitter, LISTENER, response([2.0]), np.zeros(1), 0.5, RATE, sound=0.1 * tone())
+    np.testing.assert_array_equal(read, given)
+    missing = Emitter("Speaker.007", HERE, str(tmp_path / "no.wav"))
+    with pytest.raises(UserError, match=r"no\.wav") as error:
+        render(missing, LISTENER, response([2.0]), np.zeros(1), 0.5, RATE)
+    assert error.value.object_name == "Speaker.007"
+
+
+def test_bad_arguments_are_named():
+    frames = "frame range"
+    for options, message in (({"fmt": "7.1"}, "7.1"), ({"seconds": 0.0}, frames), ({"seconds": 1e6}, frames)):
+        with pytest.raises(UserError, match=message):
+            play(speaker(), tone(), **options)
+    with pytest.raises(UserError, match="sample rate is 100 Hz"):
+        render(speaker(), LISTENER, response([2.0]), np.zeros(1), 1.0, 100, sound=tone())
+    with pytest.raises(ValueError, match="as many as"):
+        render(speaker(), LISTENER, response([2.0]), np.zeros(2), 1.0, RATE, sound=tone())
+
+
+def test_progress_ends_near_one_and_may_cancel():
+    fractions = []
+    play(speaker(), tone(), 0.5, "binaural", response([2.0]), progress=fractions.append)
+    assert fractions == sorted(fractions) and 0.9 < fractions[-1] <= 1.0
+
+
+def test_the_mix_is_never_clipped_and_keeps_proportions():
+    rng = np.random.default_rng(4)
+    stems = [0.8 * rng.standard_normal((4800, 2)).astype(np.float32), 0.3 * np.ones((2400, 2), np.float32)]
+    total, factor = mix(stems)
+    assert factor < 1.0 and total.shape == (4800, 2)
+    assert max(true_peak(s) for s in (total, *(factor * s for s in stems))) == pytest.approx(10 ** (-1 / 20), abs=1e-3)
+    np.testing.assert_allclose(total[:2400], factor * (stems[0][:2400] + stems[1]), atol=1e-5)
+    quiet, factor = mix([0.01 * stems[0]])
+    assert factor == 1.0
+    np.testing.assert_array_equal(quiet, 0.01 * stems[0])
+    assert mix([np.zeros((10, 2), np.float32)])[1] == 1.0
+
+
+def test_stems_that_cancel_in_the_mix_are_not_clipped_either():
+    loud = 3.0 * np.ones((100, 2), np.float32)
+    total, factor = mix([loud, -loud])
+    assert not total.any() and factor * 3.0 <= 10 ** (-1 / 20) + 1e-6

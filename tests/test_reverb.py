@@ -1,0 +1,132 @@
+import numpy as np
+import pytest
+
+from naf_core.carriers import Carriers
+from naf_core.direct import Clock
+from naf_core.response import FRAME_EDGES, empty_response
+from naf_core.reverb import reverberation, ring_out
+from naf_core.synthesis import ambisonic_response
+
+RATE = 24000
+SPEED = 343.2
+
+
+def responses(distances=(3.0,), levels=(0.3,), decay=0.4):
+    response = empty_response((len(distances),), SPEED)
+    curve = np.exp(-np.log(1e6) / decay * FRAME_EDGES)
+    for key, (distance, level) in enumerate(zip(distances, levels, strict=True)):
+        response.energy[key, :, :, 0] = level * (curve[:-1] - curve[1:])
+        response.distance[key] = distance
+    response.energy[..., 2] = 0.2 * response.energy[..., 0]
+    response.tail_slope[...] = -60.0 / decay
+    return response
+
+
+def clock(seconds):
+    return Clock(RATE, 0.0, int(seconds * RATE))
+
+
+def noise(seconds, seed=0):
+    return np.random.default_rng(seed).standard_normal(int(seconds * RATE)).astype(np.float32)
+
+
+@pytest.mark.parametrize("follows_listener", [False, True])
+def test_one_response_is_a_plain_convolution(follows_listener):
+    response, dry = responses(), noise(1.0)
+    heard = reverberation(dry, clock(2.0), response, np.zeros(1), 7, follows_listener)
+    carriers = Carriers(RATE, ring_out(response) + 0.1, 7, 3.0 / SPEED + 0.01)
+    start = round(3.0 / SPEED * RATE)
+    impulse = ambisonic_response(response[0], carriers, start)
+    expected = np.zeros((4, 2 * RATE))
+    for channel in range(4):
+        whole = np.convolve(dry.astype(float), impulse[channel])[: 2 * RATE - start]
+        expected[channel, start : start + len(whole)] = whole
+    np.testing.assert_allclose(heard, expected, atol=2e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("follows_listener", [False, True])
+def test_equal_responses_at_many_keys_are_one_response(follows_listener):
+    """The fades between the keys sum to one everywhere."""
+    dry = noise(1.0)
+    one = reverberation(dry, clock(1.5), responses(), np.zeros(1), 0, follows_listener)
+    keys = np.array([0.0, 0.0417, 0.3, 0.301, 0.77, 1.2])
+    many = reverberation(dry, clock(1.5), responses([3.0] * 6, [0.3] * 6), keys, 0, follows_listener)
+    np.testing.assert_allclose(many, one, atol=3e-5 * np.abs(one).max())
+
+
+def test_nothing_wraps_around():
+    """A click at the end of the track rings out of it, not into its beginning; before the first arrival is silence."""
+    dry = np.zeros(RATE, np.float32)
+    dry[-10] = 1.0
+    heard = reverberation(dry, clock(1.0), responses(), np.zeros(1), 0)
+    assert np.abs(heard[:, : RATE - 10]).max() < 1e-8
+    dry[-10], dry[100] = 0.0, 1.0
+    heard = reverberation(dry, clock(1.0), responses([20.0]), np.zeros(1), 0)
+    first = 100 + round(20.0 / SPEED * RATE)
+    assert np.abs(heard[:, :first]).max() < 1e-6 * np.abs(heard).max() < np.abs(heard[:, first + 5 : first + 50]).max()
+
+
+@pytest.mark.parametrize("follows_listener", [False, True])
+def test_the_level_follows_the_responses(follows_listener):
+    dry = noise(4.0)
+    keys = np.array([0.0, 1.0, 3.0])
+    heard = reverberation(dry, clock(4.0), responses([3.0] * 3, [0.1, 0.1, 10.0], 0.2), keys, 0, follows_listener)
+    level = [10.0 * np.log10(np.mean(heard[0, a * RATE : (a + 1) * RATE] ** 2)) for a in (0, 3)]
+    assert level[1] - level[0] == pytest.approx(20.0, abs=0.7)
+
+
+def test_a_tail_keeps_the_place_of_the_emitter_or_takes_that_of_the_listener():
+    dry = np.zeros(2 * RATE, np.float32)
+    dry[: RATE // 10] = noise(0.1)
+    keys, response = np.array([0.0, 0.2, 0.3]), responses([3.0] * 3, [1.0, 1.0, 1e-4], 1.0)
+    late = slice(RATE // 2, RATE)
+    emitted = reverberation(dry, clock(2.0), response, keys, 0, follows_listener=False)[0, late]
+    heard = reverberation(dry, clock(2.0), response, keys, 0, follows_listener=True)[0, late]
+    assert 10.0 * np.log10(np.mean(heard**2) / np.mean(emitted**2)) == pytest.approx(-40.0, abs=1.0)
+
+
+@pytest.mark.parametrize("follows_listener", [False, True])
+def test_walking_away_makes_no_comb(follows_listener):
+    """Halfway between two keys, 0.73 ms apart, independent noise would have a notch at 685 Hz and its odd multiples."""
+    dry = noise(6.0)
+    still = reverberation(dry, clock(6.0), responses(), np.zeros(1), 0)[0]
+    distances = 3.0 + 0.25 * np.arange(25)
+    walking = reverberation(
+        dry, clock(6.0), responses(distances, [0.3] * 25), np.linspace(0.0, 6.0, 25), 0, follows_listener
+    )[0]
+
+    def third_octaves(samples):
+        power = np.abs(np.fft.rfft(samples[RATE:])) ** 2
+        edges = (500.0 * 2.0 ** (np.arange(13) / 3.0) * len(samples[RATE:]) / RATE).astype(int)
+        return 10.0 * np.log10(np.add.reduceat(power, edges)[:-1])
+
+    np.testing.assert_allclose(third_octaves(walking), third_octaves(still), atol=1.2)
+    power = np.square(walking[RATE : 5 * RATE]).reshape(40, -1).mean(axis=1)
+    assert np.std(10.0 * np.log10(power)) < 0.5
+
+
+def test_steps_between_responses_make_no_click():
+    """A tone stays a tone while the response falls by 40 dB within one frame of the animation."""
+    dry = np.sin(2.0 * np.pi * 300.0 * np.arange(2 * RATE) / RATE).astype(np.float32)
+    keys = np.array([0.0, 1.0, 1.0417, 2.0])
+    heard = reverberation(dry, clock(2.0), responses([3.0] * 4, [1.0, 1.0, 1e-4, 1e-4]), keys, 0)[0]
+    part = heard[int(0.9 * RATE) : int(1.3 * RATE)]
+    part = part * np.blackman(len(part))
+    power = np.abs(np.fft.rfft(part)) ** 2
+    far = int(2000.0 * len(part) / RATE)
+    assert 10.0 * np.log10(power[far:].sum() / power.sum()) < -70.0
+
+
+def test_silence_free_field_progress_and_cancelling():
+    fractions = []
+    response, keys = responses([1.0] * 3, [0.1] * 3), np.arange(3.0)
+    heard = reverberation(noise(0.2), clock(0.5), response, keys, 0, False, fractions.append)
+    assert fractions == pytest.approx([1 / 3, 2 / 3, 1.0]) and heard.dtype == np.float32
+    assert not reverberation(np.zeros(100, np.float32), clock(0.5), responses(), np.zeros(1), 0).any()
+    assert not reverberation(noise(0.2), clock(0.5), empty_response((1,), SPEED), np.zeros(1), 0).any()
+
+    def stop(fraction):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        reverberation(noise(0.2), clock(0.5), responses(), np.zeros(1), 0, False, stop)

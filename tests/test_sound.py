@@ -1,0 +1,168 @@
+import os
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
+
+from naf_core import UserError
+from naf_core.bands import A_WEIGHTING_DB, BAND_EDGES_HZ
+from naf_core.sound import (
+    FULL_SCALE_SPL,
+    a_weighted_calibration,
+    active_level,
+    octave_spectrum,
+    read_sound,
+    true_peak,
+    write_sound,
+)
+
+RATE = 48000
+
+
+def sine(frequency, seconds=2.0, rate=RATE):
+    return np.sin(2.0 * np.pi * frequency * np.arange(int(seconds * rate)) / rate).astype(np.float32)
+
+
+def write(path, samples, rate=RATE, **options):
+    soundfile.write(path, samples, rate, **options)
+    return path
+
+
+@pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000, 96000])
+@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg"])
+def test_reads_any_rate_at_the_wanted_one(tmp_path, rate, suffix):
+    path = write(tmp_path / f"tone.{suffix}", 0.5 * sine(1000.0, 1.0, rate), rate)
+    samples = read_sound(path, RATE)
+    assert samples.dtype == np.float32 and samples.ndim == 1
+    assert abs(len(samples) - RATE) <= 2
+    middle = samples[RATE // 4 : 3 * RATE // 4]
+    spectrum = np.abs(np.fft.rfft(middle * np.hanning(len(middle))))
+    assert np.argmax(spectrum) == 1000 * len(middle) // RATE
+    assert np.sqrt(2.0 * np.mean(middle**2)) == pytest.approx(0.5, rel=0.02)
+
+
+def test_channels_are_averaged(tmp_path):
+    tone = 0.4 * sine(500.0, 0.5)
+    path = write(tmp_path / "two.wav", np.stack([tone, 0.5 * tone, np.zeros_like(tone)], axis=1), subtype="FLOAT")
+    np.testing.assert_allclose(read_sound(path, RATE), 0.5 * tone, atol=1e-6)
+
+
+def test_bad_files_are_named_with_a_remedy(tmp_path):
+    (tmp_path / "text.wav").write_text("not a sound")
+    (tmp_path / "nothing.wav").write_bytes(b"")
+    write(tmp_path / "empty.wav", np.zeros(0, np.float32))
+    write(tmp_path / "nan.wav", np.array([0.0, np.nan, 0.0], np.float32), subtype="FLOAT")
+    for name, word in (
+        ("missing.wav", "missing"),
+        ("text.wav", "cannot be read"),
+        ("nothing.wav", "cannot be read"),
+        ("empty.wav", "empty"),
+        ("nan.wav", "not finite"),
+    ):
+        with pytest.raises(UserError, match=word) as error:
+            read_sound(tmp_path / name, RATE, "Speaker.003")
+        assert name in error.value.message and error.value.object_name == "Speaker.003"
+    with pytest.raises(UserError, match="missing"):
+        read_sound(tmp_path, RATE)
+
+
+def test_an_overlong_file_is_refused_by_its_header_before_it_is_read(tmp_path):
+    path = write(tmp_path / "long.wav", np.zeros(4000 * 60 * 31, np.int16), 4000)
+    with pytest.raises(UserError, match="cut it to 30 minutes"):
+        read_sound(path, RATE)
+
+
+@given(st.binary(max_size=200))
+def test_damaged_bytes_give_a_message(tmp_path_factory, data):
+    path = tmp_path_factory.mktemp("damage") / "sound.wav"
+    path.write_bytes(b"RIFF\xff\xff\x00\x00WAVEfmt " + data)
+    try:
+        samples = read_sound(path, RATE)
+    except UserError as error:
+        assert str(path) in error.message
+    else:
+        assert np.isfinite(samples).all() and len(samples)
+
+
+def test_written_files_are_read_back_and_nothing_else_lies_beside_them(tmp_path):
+    samples = np.stack([0.9 * sine(440.0, 0.2), 0.1 * sine(880.0, 0.2)], axis=1)
+    for name, kind in (("stereo.wav", "PCM_24"), ("stereo.flac", "PCM_24"), ("float.wav", "FLOAT")):
+        write_sound(tmp_path / name, samples, RATE, kind)
+        read, rate = soundfile.read(tmp_path / name, dtype="float32")
+        assert rate == RATE and soundfile.info(tmp_path / name).subtype == kind
+        np.testing.assert_allclose(read, samples, atol=2.0**-23)
+    write_sound(tmp_path / "four.wav", np.repeat(samples, 2, axis=1), RATE)
+    assert soundfile.info(tmp_path / "four.wav").channels == 4
+    assert sorted(os.listdir(tmp_path)) == ["float.wav", "four.wav", "stereo.flac", "stereo.wav"]
+
+
+def test_writing_refuses_to_clip_and_leaves_nothing_behind(tmp_path):
+    with pytest.raises(UserError, match=r"clipped.*\+1\.6 dB"):
+        write_sound(tmp_path / "loud.wav", 1.2 * np.ones(10), RATE)
+    write_sound(tmp_path / "loud.wav", 1.2 * np.ones(10), RATE, "FLOAT")
+    with pytest.raises(UserError, match="cannot be written"):
+        write_sound(tmp_path / "no" / "folder.wav", np.zeros(10), RATE)
+    with pytest.raises(UserError, match="cannot be written"):
+        write_sound(tmp_path / "sound.xyz", np.zeros(10), RATE)
+    with pytest.raises(ValueError, match="finite"):
+        write_sound(tmp_path / "nan.wav", np.array([np.nan]), RATE)
+    assert os.listdir(tmp_path) == ["loud.wav"]
+
+
+@pytest.mark.parametrize("band", range(8))
+def test_a_tone_lies_in_its_octave_band(band):
+    spectrum = octave_spectrum(sine(np.sqrt(BAND_EDGES_HZ[band] * BAND_EDGES_HZ[band + 1])), RATE)
+    assert spectrum[band] > 0.995 and spectrum.sum() == pytest.approx(1.0)
+
+
+def test_white_noise_has_energy_in_proportion_to_bandwidth():
+    noise = np.random.default_rng(1).standard_normal(20 * RATE)
+    widths = np.diff(BAND_EDGES_HZ)
+    np.testing.assert_allclose(octave_spectrum(noise, RATE), widths / widths.sum(), rtol=0.1)
+    np.testing.assert_array_equal(octave_spectrum(np.zeros(100), RATE), 0.125)
+
+
+def test_a_sample_of_one_is_one_pascal():
+    assert active_level(sine(1000.0, 10.0), RATE) == pytest.approx(FULL_SCALE_SPL - 3.01, abs=0.1)
+    assert FULL_SCALE_SPL == pytest.approx(93.979, abs=1e-3)
+
+
+@pytest.mark.parametrize("band", range(8))
+def test_levels_are_a_weighted(band):
+    frequency = 1000.0 * 10 ** (0.3 * (band - 4))
+    level = active_level(sine(frequency, 10.0), RATE)
+    assert level == pytest.approx(FULL_SCALE_SPL - 3.01 + A_WEIGHTING_DB[band], abs=0.15)
+
+
+def test_pauses_do_not_lower_the_level():
+    tone = sine(1000.0, 4.0)
+    with_pause = np.concatenate([tone, 1e-3 * sine(1000.0, 20.0), tone])
+    assert active_level(with_pause, RATE) == pytest.approx(active_level(tone, RATE), abs=0.15)
+
+
+@given(st.floats(0.0, 120.0), st.floats(1e-4, 1.0), st.integers(0, 1000))
+def test_the_calibrated_sound_has_the_wanted_level(level, amplitude, seed):
+    sound = amplitude * np.random.default_rng(seed).standard_normal(RATE // 2).astype(np.float32)
+    gain = a_weighted_calibration(sound, RATE, level)
+    assert active_level(gain * sound, RATE) == pytest.approx(level, abs=0.01)
+
+
+def test_calibration_of_silence_and_of_infrasound_stays_finite():
+    assert a_weighted_calibration(np.zeros(1000, np.float32), RATE, 70.0) == 0.0
+    assert active_level(np.zeros(1000), RATE) == -np.inf
+    rumble = sine(2.0, 4.0)
+    gain = a_weighted_calibration(rumble, RATE, 70.0)
+    assert 20.0 * np.log10(gain * np.sqrt(0.5)) + FULL_SCALE_SPL <= 120.01
+
+
+def test_the_true_peak_lies_between_the_samples():
+    tone = 0.5 * np.sin(0.5 * np.pi * np.arange(4000) + 0.25 * np.pi) * np.hanning(4000)
+    assert np.abs(tone).max() == pytest.approx(0.3535, abs=1e-3)
+    assert true_peak(tone) == pytest.approx(0.5, abs=0.005)
+    assert true_peak(np.stack([0.1 * tone, tone], axis=1)) == pytest.approx(0.5, abs=0.005)
+    long = np.zeros(200_000)
+    long[150_000 : 150_000 + 4000] = tone
+    assert true_peak(long) == pytest.approx(0.5, abs=0.005)
+    assert true_peak(np.zeros((0, 2))) == 0.0
