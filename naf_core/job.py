@@ -1,0 +1,359 @@
+"""The job folder: all that a bake or a loudness map needs, written by one process and read by another.
+
+A job folder holds ``scene.h5`` (see `Scene.save`), ``motion.h5`` (where everything is at each time) and
+``job.json`` (what to make of it). It comes from outside the worker, so `Job.load` checks every value.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from naf_core.errors import UserError
+from naf_core.scene import Emitter, Listener, Scene, Trajectory
+from naf_core.store import CHECKED, DAMAGE, read_array
+
+if TYPE_CHECKING:
+    import h5py
+
+VERSION = 1
+KINDS = ("bake", "map")
+FORMATS = ("binaural", "stereo", "ambix")
+SCENE_FILE, MOTION_FILE, JOB_FILE = "scene.h5", "motion.h5", "job.json"
+
+# Beyond these a file is taken for damaged: they bound what a hostile file can make the worker allocate.
+MAX_FRAMES = 1_000_000
+MAX_EMITTERS = 1000
+MAX_STARTS = 100_000
+MAX_TEXELS = 4096
+MAX_FLOOR_TRIANGLES = 5_000_000
+MAX_JSON_BYTES = 64_000_000
+MAX_TEXT = 4096
+
+
+@dataclass(frozen=True)
+class FloorMap:
+    """A rectangle of texels over a floor, and how to paint it.
+
+    Texel (i, j) of ``width`` x ``height`` (1..4096 each) has its centre at origin + (i + 0.5) / width * u +
+    (j + 0.5) / height * v at floor level; ears are ``ear_height`` metres (0..100) above. ``origin``, ``u``,
+    ``v`` (3,) in metres. ``triangles`` (n, 3, 3) in metres are the floor itself: texels outside stay empty, and
+    n = 0 takes the whole rectangle. ``frame_index`` counts from the first frame of the job. ``range_db`` is the
+    lowest and highest level of the colours in dB(A), or None to fit them. Raises UserError on other values.
+    """
+
+    width: int
+    height: int
+    origin: np.ndarray
+    u: np.ndarray
+    v: np.ndarray
+    triangles: np.ndarray
+    ear_height: float = 1.6
+    frame_index: int = 0
+    range_db: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("width", "height"):
+            texels = getattr(self, name)
+            if not 1 <= texels <= MAX_TEXELS:
+                raise UserError(f"The map's {name} is {texels} texels: set it between 1 and {MAX_TEXELS}.")
+        if not 0.0 <= self.ear_height <= 100.0:
+            raise UserError(f"The map's ear height is {self.ear_height} m: set it between 0 and 100.")
+        for name, shape in (("origin", (3,)), ("u", (3,)), ("v", (3,)), ("triangles", (-1, 3, 3))):
+            value = np.asarray(getattr(self, name), dtype=np.float64).reshape(shape)
+            if not np.isfinite(value).all():
+                raise UserError(
+                    f"The floor's {name} has values that are not finite numbers: repair its mesh."
+                )
+            object.__setattr__(self, name, value)
+        if np.linalg.norm(np.cross(self.u, self.v)) < 1e-9:
+            raise UserError("The floor has no area: choose another floor, or give it a size.")
+        if self.range_db is not None:
+            low, high = (float(x) for x in self.range_db)
+            if not (-200.0 <= low < high <= 300.0):
+                raise UserError(f"The map's range is {low:g} to {high:g} dB(A): set the first value lower.")
+            object.__setattr__(self, "range_db", (low, high))
+
+    def centres(self) -> np.ndarray:
+        """Texel centres at floor level, (height, width, 3) float64 in metres; row 0 lies at ``origin``."""
+        i = (np.arange(self.width) + 0.5) / self.width
+        j = (np.arange(self.height) + 0.5) / self.height
+        return self.origin + i[None, :, None] * self.u + j[:, None, None] * self.v
+
+
+@dataclass(frozen=True)
+class Job:
+    """One bake or loudness map: the scene, who sounds and who hears, and what to write.
+
+    ``kind`` "bake" (sound files, and a map where ``map`` is given) or "map"; ``output`` an absolute folder.
+    All trajectories share their times, in seconds from the first frame; ``n_frames`` (1..1 000 000) frames at
+    ``fps`` (0.1..1000) set the duration. ``sample_rate`` 16 000..192 000 Hz; ``format`` "binaural", "stereo" or
+    "ambix"; ``mix`` adds the sum of all stems. Only a map does without a listener. Raises UserError on
+    other values.
+    """
+
+    kind: str
+    scene: Scene
+    emitters: tuple[Emitter, ...]
+    listener: Listener | None
+    output: Path
+    fps: float = 24.0
+    frame_start: int = 1
+    n_frames: int = 1
+    sample_rate: int = 48000
+    format: str = "binaural"
+    mix: bool = True
+    seed: int = 0
+    map: FloorMap | None = None
+    scene_name: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "emitters", tuple(self.emitters))
+        object.__setattr__(self, "output", Path(self.output))
+        for name, allowed in (("kind", KINDS), ("format", FORMATS)):
+            value = getattr(self, name)
+            if value not in allowed:
+                raise UserError(f"The job's {name} is “{value}”: use one of {', '.join(allowed)}.")
+        for name, low, high, unit in (
+            ("fps", 0.1, 1000.0, " frames a second"),
+            ("frame_start", -10_000_000, 10_000_000, ""),
+            ("n_frames", 1, MAX_FRAMES, ""),
+            ("sample_rate", 16_000, 192_000, " Hz"),
+            ("seed", 0, 2**63 - 1, ""),
+        ):
+            value, label = getattr(self, name), name.replace("_", " ")
+            if not low <= value <= high:
+                raise UserError(f"The job's {label} is {value}: set it between {low} and {high}{unit}.")
+        if not self.output.is_absolute():
+            raise UserError(f"The output folder “{self.output}” is not an absolute path: give the full path.")
+        if not self.emitters:
+            raise UserError("There is nothing to hear: add a Speaker with a sound to the scene.")
+        if len(self.emitters) > MAX_EMITTERS:
+            raise UserError(f"The job has {len(self.emitters)} Speakers: use {MAX_EMITTERS} at most.")
+        if self.kind == "bake" and self.listener is None:
+            raise UserError("There is no listener: set a camera or choose a listener object.")
+        if self.kind == "map" and self.map is None:
+            raise UserError("There is no floor to paint: choose a floor object.")
+        if self.map is not None and not 0 <= self.map.frame_index < self.n_frames:
+            raise UserError(
+                f"The map's frame {self.map.frame_index} is outside the {self.n_frames} frames of the job."
+            )
+        times = self.times
+        for thing in (*self.emitters, *([self.listener] if self.listener else [])):
+            if not np.array_equal(thing.trajectory.times, times):
+                raise UserError(f"“{thing.name}” has other times than “{self.emitters[0].name}”.", thing.name)
+
+    @property
+    def times(self) -> np.ndarray:
+        """Times of all trajectories, (T,) seconds from the first frame."""
+        return self.emitters[0].trajectory.times
+
+    @property
+    def duration(self) -> float:
+        """Length of the frame range in seconds."""
+        return self.n_frames / self.fps
+
+    def save(self, folder: str | Path) -> None:
+        """Write the job folder, making it where needed; job.json comes last: a folder with one is whole."""
+        import h5py
+
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.scene.save(folder / SCENE_FILE)
+        motion = folder / (MOTION_FILE + ".part")
+        with h5py.File(motion, "w", libver=CHECKED) as file:
+            file["times"] = self.times
+            if self.listener is not None:
+                _write_trajectory(file.create_group("listener"), self.listener.trajectory)
+            for number, emitter in enumerate(self.emitters):
+                group = file.create_group(f"emitters/{number}")
+                _write_trajectory(group, emitter.trajectory)
+                group["gain"] = emitter.gain
+            if self.map is not None:
+                for name in ("origin", "u", "v", "triangles"):
+                    file[f"floor/{name}"] = getattr(self.map, name)
+        os.replace(motion, folder / MOTION_FILE)
+        text = json.dumps(self._description(), indent=1, ensure_ascii=False, allow_nan=False)
+        part = folder / (JOB_FILE + ".part")
+        part.write_text(text + "\n", encoding="utf-8")
+        os.replace(part, folder / JOB_FILE)
+
+    def _description(self) -> dict[str, Any]:
+        """What job.json says."""
+        keys = ("fps", "frame_start", "n_frames", "sample_rate", "format", "mix", "seed", "scene_name")
+        floor = self.map
+        return {
+            "version": VERSION,
+            "kind": self.kind,
+            **{key: getattr(self, key) for key in keys},
+            "output": str(self.output),
+            "emitters": [
+                {"name": e.name, "sound": str(e.sound), "starts": list(e.starts), "level": float(e.level)}
+                for e in self.emitters
+            ],
+            "listener": None if self.listener is None else {"name": self.listener.name},
+            "map": None
+            if floor is None
+            else {
+                "width": floor.width,
+                "height": floor.height,
+                "ear_height": floor.ear_height,
+                "frame_index": floor.frame_index,
+                "range_db": None if floor.range_db is None else list(floor.range_db),
+            },
+        }
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Job:
+        """Read a job folder written by `save`; raises UserError when it is missing, foreign or damaged."""
+        import h5py
+
+        folder = Path(folder)
+        text = _Fields(_read_json(folder / JOB_FILE), folder / JOB_FILE)
+        if text.number("version") != VERSION:
+            raise UserError(f"{folder} was written by another version of this tool: write the job again.")
+        scene = Scene.load(folder / SCENE_FILE)
+        path = folder / MOTION_FILE
+        try:
+            with h5py.File(path, "r") as file:
+                times = read_array(file, "times", (None,), MAX_FRAMES)
+                emitters = tuple(
+                    _read_emitter(file, number, entry, times)
+                    for number, entry in enumerate(text.entries("emitters", MAX_EMITTERS))
+                )
+                listener = text.part("listener")
+                if listener is not None:
+                    listener = Listener(listener.text("name"), _read_trajectory(file, "listener", times))
+                floor = text.part("map")
+                if floor is not None:
+                    floor = _read_floor(file, floor)
+        except DAMAGE as error:
+            raise UserError(f"{path} cannot be read as the motion of a job: {error}") from error
+        return cls(
+            kind=text.text("kind"),
+            scene=scene,
+            emitters=emitters,
+            listener=listener,
+            output=Path(text.text("output")),
+            fps=text.number("fps"),
+            frame_start=text.whole("frame_start"),
+            n_frames=text.whole("n_frames"),
+            sample_rate=text.whole("sample_rate"),
+            format=text.text("format"),
+            mix=text.flag("mix"),
+            seed=text.whole("seed"),
+            map=floor,
+            scene_name=text.text("scene_name"),
+        )
+
+
+class _Fields:
+    """A JSON object whose values are read with their type checked."""
+
+    def __init__(self, values: object, where: object) -> None:
+        if not isinstance(values, dict):
+            raise UserError(f"{where} is not a JSON object: write the job again.")
+        self._values, self._where = values, where
+
+    def _get(self, key: str, kind: tuple[type, ...], what: str) -> Any:
+        value = self._values.get(key)
+        if not isinstance(value, kind) or (isinstance(value, bool) and bool not in kind):
+            raise UserError(f"“{key}” in {self._where} is not {what}: write the job again.")
+        return value
+
+    def number(self, key: str) -> float:
+        return _finite(self._get(key, (int, float), "a number"), key, self._where)
+
+    def whole(self, key: str) -> int:
+        return self._get(key, (int,), "a whole number")
+
+    def flag(self, key: str) -> bool:
+        return self._get(key, (bool,), "true or false")
+
+    def text(self, key: str) -> str:
+        value = self._get(key, (str,), "a text")
+        if len(value) > MAX_TEXT or "\0" in value:
+            raise UserError(f"“{key}” in {self._where} is no usable text: write the job again.")
+        return value
+
+    def numbers(self, key: str, most: int) -> tuple[float, ...]:
+        values = self._get(key, (list,), "a list of numbers")
+        if len(values) > most or not all(type(x) in (int, float) for x in values):
+            raise UserError(f"“{key}” in {self._where} is not a list of at most {most} numbers.")
+        return tuple(_finite(x, key, self._where) for x in values)
+
+    def has(self, key: str) -> bool:
+        return self._values.get(key) is not None
+
+    def part(self, key: str) -> _Fields | None:
+        return _Fields(self._values[key], f"“{key}” in {self._where}") if self.has(key) else None
+
+    def entries(self, key: str, most: int) -> list[_Fields]:
+        values = self._get(key, (list,), "a list")
+        if len(values) > most:
+            raise UserError(f"“{key}” in {self._where} has {len(values)} entries: use {most} at most.")
+        return [_Fields(value, f"“{key}” {number} in {self._where}") for number, value in enumerate(values)]
+
+
+def _finite(value: float, key: str, where: object) -> float:
+    if abs(value) > 1e300 or not math.isfinite(value):
+        raise UserError(f"“{key}” in {where} is not a finite number: write the job again.")
+    return float(value)
+
+
+def _read_json(path: Path) -> object:
+    """The parsed JSON file, with NaN and infinity refused; raises UserError when it is missing or damaged."""
+
+    def refuse(word: str) -> float:
+        raise ValueError(f"{word} is not a number")
+
+    try:
+        if path.stat().st_size > MAX_JSON_BYTES:
+            raise UserError(f"{path} is larger than {MAX_JSON_BYTES // 1_000_000} MB: it is no job.")
+        return json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}): give the folder of a job.") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is not valid JSON ({error}): write the job again.") from error
+
+
+def _write_trajectory(group: h5py.Group, trajectory: Trajectory) -> None:
+    group["positions"] = trajectory.positions
+    group["rotations"] = trajectory.rotations
+
+
+def _read_trajectory(file: h5py.File, name: str, times: np.ndarray) -> Trajectory:
+    positions = read_array(file, f"{name}/positions", (len(times), 3), MAX_FRAMES)
+    return Trajectory(times, positions, read_array(file, f"{name}/rotations", (len(times), 3, 3), MAX_FRAMES))
+
+
+def _read_emitter(file: h5py.File, number: int, entry: _Fields, times: np.ndarray) -> Emitter:
+    return Emitter(
+        name=entry.text("name"),
+        trajectory=_read_trajectory(file, f"emitters/{number}", times),
+        sound=entry.text("sound"),
+        starts=entry.numbers("starts", MAX_STARTS),
+        gain=read_array(file, f"emitters/{number}/gain", (len(times),), MAX_FRAMES),
+        level=entry.number("level"),
+    )
+
+
+def _read_floor(file: h5py.File, entry: _Fields) -> FloorMap:
+    limits = entry.numbers("range_db", 2) if entry.has("range_db") else None
+    if limits is not None and len(limits) != 2:
+        raise UserError("The map's range needs a lowest and a highest level in dB(A).")
+    return FloorMap(
+        width=entry.whole("width"),
+        height=entry.whole("height"),
+        ear_height=entry.number("ear_height"),
+        frame_index=entry.whole("frame_index"),
+        range_db=limits,
+        triangles=read_array(file, "floor/triangles", (None, 3, 3), MAX_FLOOR_TRIANGLES),
+        **{name: read_array(file, f"floor/{name}", (3,), 3) for name in ("origin", "u", "v")},
+    )

@@ -1,0 +1,225 @@
+"""Pictures of a loudness map: the bare texels for a floor, and a plate with a legend for people."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+from scipy import ndimage
+
+from naf_core.colours import TICK_DB, colours
+from naf_core.job import FloorMap
+from naf_core.loudness import FloorLevels, Source
+
+_PAPER, _INK, _FAINT, _WALL = (250, 250, 247), (34, 38, 46), (110, 116, 126), (46, 50, 58)
+_LONGEST = 90  # letters of any text
+_LONG_SIDE = 1080  # pixels of the map's longer side on the plate
+_MARGIN, _HEAD, _FOOT, _BAR = 56, 112, 84, 150
+# Fonts that most systems have and that know more than Latin letters without accents, as Pillow's own does.
+_SYSTEM_FONTS = ("segoeui.ttf", "Arial Unicode.ttf", "NotoSans-Regular.ttf", "DejaVuSans.ttf", "Arial.ttf")
+
+
+def write_texels(path: Path, result: FloorLevels, limits: tuple[float, float]) -> None:
+    """Write the map as an RGBA picture of one pixel a texel: the floor's origin at the bottom left, no legend.
+
+    Texels without a level are transparent. They take the colour of the nearest texel with one, so that a renderer
+    that blends texels makes no dark seams.
+    """
+    known = np.isfinite(result.levels)
+    rgb = colours(result.levels, limits)
+    if known.any():
+        nearest = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
+        rgb = rgb[tuple(nearest)]
+    rgba = np.dstack([rgb, np.where(known, 255, 0).astype(np.uint8)])
+    _save(Image.fromarray(rgba[::-1]), path)
+
+
+def write_plate(
+    path: Path,
+    result: FloorLevels,
+    limits: tuple[float, float],
+    floor: FloorMap,
+    sources: Sequence[Source],
+    title: str,
+    subtitle: str,
+) -> None:
+    """Write the map with its legend: colour bar in dB(A), contours every 5 dB, scale, and where the emitters are."""
+    width_m, height_m = (float(np.linalg.norm(side)) for side in (floor.u, floor.v))
+    pixels_per_metre = _LONG_SIDE / max(width_m, height_m)
+    width, height = (max(2, round(side * pixels_per_metre)) for side in (width_m, height_m))
+    # Seen from above, whichever way round the floor's sides are given.
+    mirrored = np.cross(floor.u, floor.v)[2] < 0.0
+    page_width = max(2 * _MARGIN + width + _BAR, 760)
+    page = Image.new("RGB", (page_width, _HEAD + height + _FOOT), _PAPER)
+    left, top = _MARGIN, _HEAD
+    page.paste(_painted(result, limits, (height, width), mirrored), (left, top))
+
+    draw = ImageDraw.Draw(page)
+    _write(draw, (left, 34), title, 30, _INK)
+    _write(draw, (left, 74), subtitle, 17, _FAINT)
+    bar_height = min(height, 640)
+    _draw_bar(page, (left + width + 44, top + (height - bar_height) // 2), bar_height, limits)
+    _draw_scale(draw, (left, top + height + 30), pixels_per_metre, width)
+
+    taken = [(left - 1e4, top - 1e4, left, top + 1e4), (left + width, top - 1e4, left + 1e4, top + 1e4)]
+    for source in sources:
+        across, up = _on_floor(floor, source.position)
+        if not (0.0 <= across <= 1.0 and 0.0 <= up <= 1.0):
+            continue
+        across = 1.0 - across if mirrored else across
+        _draw_marker(draw, (left + across * width, top + (1.0 - up) * height), source.name, taken)
+    _save(page, path)
+
+
+def _save(picture: Image.Image, path: Path) -> None:
+    part = path.with_name(path.name + ".part")
+    picture.save(part, format="PNG")
+    os.replace(part, path)
+
+
+def _on_floor(floor: FloorMap, position: np.ndarray) -> tuple[float, float]:
+    """Place of a point above the floor, as fractions of the floor's two sides."""
+    sides = np.stack([floor.u[:2], floor.v[:2]], axis=1)
+    across, up = np.linalg.solve(sides, (position - floor.origin)[:2])
+    return float(across), float(up)
+
+
+def _painted(
+    result: FloorLevels, limits: tuple[float, float], shape: tuple[int, int], mirrored: bool
+) -> Image.Image:
+    """The map enlarged to ``shape``: smooth colours, sharp walls, contours."""
+    known = np.isfinite(result.levels)
+    order = (slice(None, None, -1), slice(None, None, -1 if mirrored else 1))
+    known, solid = known[order], result.solid[order]
+    level = np.where(known, result.levels[order], 0.0)
+    weight = _enlarge(known.astype(float), shape)
+    level = _enlarge(level, shape) / np.maximum(weight, 1e-6)
+    rgb = colours(level, limits).astype(float)
+    soft = _enlarge(_softened(result.levels[order]), shape) / np.maximum(weight, 1e-6)
+    line = _contours(soft, weight > 0.5, limits)[..., None]
+    rgb = rgb * (1.0 - line) + 255.0 * line
+    cover = _smooth_edge(weight)[..., None]
+    # Where something solid meets the map, its own edge must not let the paper through.
+    wall = _smooth_edge(_enlarge((solid | ndimage.binary_dilation(solid) & known).astype(float), shape))[..., None]
+    ground = wall * _WALL + (1.0 - wall) * _PAPER
+    return Image.fromarray((rgb * cover + ground * (1.0 - cover)).round().astype(np.uint8))
+
+
+def _enlarge(values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Bilinear enlargement of texels (h, w) to pixels ``shape``; the outermost half texels are held."""
+    axes = [
+        np.clip((np.arange(n) + 0.5) * size / n - 0.5, 0, size - 1)
+        for n, size in zip(shape, values.shape, strict=True)
+    ]
+    return ndimage.map_coordinates(values, np.meshgrid(*axes, indexing="ij"), order=1)
+
+
+def _smooth_edge(cover: np.ndarray) -> np.ndarray:
+    """Share of each pixel inside the half-way line of ``cover`` (0..1): an edge one pixel wide."""
+    slope = np.hypot(*np.gradient(cover))
+    return np.clip((cover - 0.5) / np.maximum(slope, 1e-3) + 0.5, 0.0, 1.0)
+
+
+def _softened(levels: np.ndarray) -> np.ndarray:
+    """The levels (h, w) slightly smoothed, 0 where unknown: contours shall not trace single texels of a shadow."""
+    known = np.isfinite(levels)
+    level = np.where(known, levels, 0.0)
+    share = ndimage.gaussian_filter(known.astype(float), 1.5, mode="constant")
+    soft = ndimage.gaussian_filter(level, 1.5, mode="constant") / np.maximum(share, 1e-6)
+    # Beside a wall the mean lies to one side, and would bend the contours.
+    inner = np.clip((share - 0.8) / 0.2, 0.0, 1.0)
+    return np.where(known, level + (soft - level) * inner, 0.0)
+
+
+def _contours(level: np.ndarray, known: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
+    """Opacity (0..1) of contour lines every 5 dB; those of whole tens are a little stronger."""
+    slope = np.hypot(*np.gradient(level))
+    nearest = TICK_DB * np.round(level / TICK_DB)
+    distance = np.abs(level - nearest) / np.maximum(slope, 1e-9)
+    strength = np.where(nearest % (2.0 * TICK_DB) == 0.0, 0.62, 0.34)
+    line = np.clip(1.25 - distance, 0.0, 1.0) * strength
+    # At the edge of a shadow many contours meet: the jump is seen anyway, and lines there would only blur it.
+    line *= np.clip(2.0 - slope / 0.7, 0.0, 1.0)
+    inside = ndimage.binary_erosion(known, iterations=2) & (nearest > limits[0]) & (nearest < limits[1] + 30.0)
+    return np.where(inside, line, 0.0)
+
+
+def _draw_bar(page: Image.Image, corner: tuple[int, int], height: int, limits: tuple[float, float]) -> None:
+    x, y = corner
+    low, high = limits
+    ramp = colours(np.linspace(high, low, height)[:, None].repeat(22, axis=1), limits)
+    page.paste(Image.fromarray(ramp), (x, y))
+    draw = ImageDraw.Draw(page)
+    _write(draw, (x, y - 32), "dB(A)", 17, _INK)
+    for level in np.arange(low, high + 0.5 * TICK_DB, TICK_DB):
+        row = y + (high - level) / (high - low) * (height - 1)
+        draw.line([(x + 22, row), (x + 29, row)], fill=_FAINT, width=1)
+        _write(draw, (x + 36, row), f"{level:g}", 16, _INK, anchor="lm")
+
+
+def _draw_scale(draw: ImageDraw.ImageDraw, corner: tuple[int, int], pixels_per_metre: float, width: int) -> None:
+    """A bar of a round number of metres, about a quarter of the map's width."""
+    most = 0.3 * width / pixels_per_metre
+    power = 10.0 ** np.floor(np.log10(most))
+    length = max(m * power for m in (1.0, 2.0, 5.0) if m * power <= most)
+    x, y = corner
+    end = x + length * pixels_per_metre
+    draw.line([(x, y), (end, y)], fill=_INK, width=3)
+    for tick in (x, end):
+        draw.line([(tick, y - 6), (tick, y + 6)], fill=_INK, width=2)
+    _write(draw, (end + 14, y), f"{length:g} m", 17, _INK, anchor="lm")
+
+
+def _draw_marker(
+    draw: ImageDraw.ImageDraw, place: tuple[float, float], name: str, taken: list[tuple[float, float, float, float]]
+) -> None:
+    """A ring where an emitter is and its name beside it, where that covers the least of what stands there already."""
+    x, y = place
+    font, text = _font(name, 18)
+    size = draw.textbbox((0, 0), text, font=font, anchor="lt")
+    w, h = size[2], size[3]
+    places = [(x + 15, y - h / 2), (x - 15 - w, y - h / 2), (x - w / 2, y - 17 - h), (x - w / 2, y + 17)]
+    places += [(a, b + shift) for shift in (-1.4 * h, 1.4 * h) for a, b in places[:2]]
+    boxes = [(a - 3, b - 3, a + w + 3, b + h + 3) for a, b in places]
+    best = min(range(len(places)), key=lambda k: (sum(_overlap(boxes[k], other) for other in taken), k))
+    taken += [boxes[best], (x - 9, y - 9, x + 9, y + 9)]
+    draw.text(places[best], text, fill="white", font=font, anchor="lt", stroke_width=2, stroke_fill=_INK)
+    draw.ellipse((x - 9, y - 9, x + 9, y + 9), fill=_INK)
+    draw.ellipse((x - 7, y - 7, x + 7, y + 7), fill="white")
+    draw.ellipse((x - 3, y - 3, x + 3, y + 3), fill=_INK)
+
+
+def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> float:
+    return max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
+
+
+def _write(
+    draw: ImageDraw.ImageDraw,
+    place: tuple[float, float],
+    text: str,
+    size: int,
+    colour: tuple[int, int, int],
+    anchor: str = "lm",
+) -> None:
+    font, text = _font(text, size)
+    draw.text(place, text, fill=colour, font=font, anchor=anchor)
+
+
+def _font(text: str, size: int) -> tuple[ImageFont.FreeTypeFont, str]:
+    """A font that has the letters of ``text``, and the text; without one, accents are left off."""
+    own = ImageFont.load_default(size)
+    text = " ".join(text.split())
+    text = text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
+    if text.isascii():
+        return own, text
+    for name in _SYSTEM_FONTS:
+        try:
+            return ImageFont.truetype(name, size), text
+        except OSError:
+            continue  # not on this system
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode("ascii")
+    return own, plain.strip() or "?"
