@@ -1,0 +1,257 @@
+"""The scene as sound meets it: triangles and acoustic materials, from the evaluated depsgraph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import bpy
+import numpy as np
+
+from naf_core.air import Air
+from naf_core.errors import UserError
+from naf_core.scene import MAX_REACH, MAX_TRIANGLES, Scene
+
+from .surfaces import AcousticChoice, material_of
+
+Warnings = list[tuple[str, str | None]]
+
+# Types that a render shows and that have no surface, with their names in the interface.
+_NOT_SOLID = {"VOLUME": "a volume", "CURVES": "hair curves", "POINTCLOUD": "a point cloud"}
+# Rooms beyond these lengths are more likely a wrong unit scale, in metres.
+_SMALLEST, _LARGEST = 0.5, 5000.0
+
+
+@dataclass(frozen=True)
+class SceneReading:
+    """A scene that was read. Lengths in ``scene`` and ``facts`` are metres.
+
+    ``choices``: (name of the Blender material, "" for surfaces without one; its acoustic material), in the
+    order of ``scene.materials``. ``warnings``: (message, object name or None). ``facts``: frame; numbers of
+    triangles, objects (instances counted each) and materials; bounds [[x, y, z], [x, y, z]].
+    """
+
+    scene: Scene
+    choices: tuple[tuple[str, AcousticChoice], ...]
+    warnings: tuple[tuple[str, str | None], ...]
+    facts: dict
+
+
+@dataclass(frozen=True)
+class _Mesh:
+    """Arrays of one mesh: ``vertices`` (V, 3), ``triangles`` (F, 3), ``slots`` (F,) material slots."""
+
+    vertices: np.ndarray
+    triangles: np.ndarray
+    slots: np.ndarray
+
+
+@dataclass
+class _Surfaces:
+    """Acoustic materials in the order in which surfaces were met."""
+
+    settings: bpy.types.PropertyGroup
+    index: dict[int, int] = field(default_factory=dict)  # from a Blender material's address; 0 for none
+    choices: list[tuple[str, AcousticChoice]] = field(default_factory=list)
+
+    def index_of(self, material: bpy.types.Material | None) -> int:
+        material = None if material is None else material.original
+        address = 0 if material is None else material.as_pointer()
+        if address not in self.index:
+            self.index[address] = len(self.choices)
+            name = "" if material is None else material.name
+            self.choices.append((name, material_of(material, self.settings)))
+        return self.index[address]
+
+
+def metres_per_unit(scene: bpy.types.Scene) -> float:
+    """Length of one Blender unit in metres; without a unit system it is one, whatever the scale says."""
+    settings = scene.unit_settings
+    return 1.0 if settings.system == "NONE" else settings.scale_length
+
+
+def air_of(scene: bpy.types.Scene) -> Air:
+    """The air that the scene's settings describe."""
+    settings = scene.acoustics
+    return Air(settings.temperature, settings.humidity, settings.pressure)
+
+
+def read_scene(
+    depsgraph: bpy.types.Depsgraph, progress: Callable[[float], None] | None = None
+) -> SceneReading:
+    """Read what is solid in a depsgraph, as it shows the scene now.
+
+    A viewport depsgraph lacks what is hidden in the viewport: see `visibility.as_rendered`. ``progress`` gets
+    0..1 and may raise to cancel. Raises UserError where there are more than MAX_TRIANGLES triangles.
+    """
+    scene = depsgraph.scene
+    scale = metres_per_unit(scene)
+    surfaces = _Surfaces(scene.original.acoustics)
+    meshes: dict[int, _Mesh] = {}
+    vertices, triangles, material_index = [], [], []
+    n_vertices = n_triangles = 0
+    warnings: Warnings = []
+    n_instances = len(depsgraph.object_instances)
+    for count, (instance, name) in enumerate(_instances(depsgraph, warnings)):
+        if progress is not None and count % 64 == 0:
+            progress(min(count / n_instances, 1.0))
+        item = instance.object
+        address = item.data.as_pointer()
+        if address not in meshes:
+            meshes[address] = _mesh_of(item)
+        mesh = meshes[address]
+        if not len(mesh.triangles):
+            continue
+        if n_triangles + len(mesh.triangles) > MAX_TRIANGLES:
+            raise UserError(
+                f"The scene has more than {MAX_TRIANGLES} triangles, counted up to “{name}”: exclude objects"
+                " with fine detail from the acoustics, or lower their modifiers.",
+                name,
+            )
+        world = _transformed(mesh.vertices, np.array(instance.matrix_world, dtype=np.float64), scale)
+        problem = _problem(world, mesh.triangles)
+        if problem:
+            warnings.append((f"“{name}” {problem}", name))
+            continue
+        vertices.append(world)
+        triangles.append(mesh.triangles + n_vertices)
+        material_index.append(_material_index(item, mesh.slots, surfaces))
+        n_vertices += len(world)
+        n_triangles += len(mesh.triangles)
+
+    solid = Scene(
+        _joined(vertices, (0, 3), np.float32),
+        _joined(triangles, (0, 3), np.int32),
+        _joined(material_index, (0,), np.int32),
+        [choice.material for _, choice in surfaces.choices],
+        air_of(scene.original),
+    )
+    warnings.extend(_size_warnings(solid))
+    facts = {
+        "frame": scene.frame_current,
+        "triangles": len(solid.triangles),
+        "objects": len(vertices),
+        "materials": len(surfaces.choices),
+        "bounds": solid.bounds.tolist(),
+    }
+    return SceneReading(solid, tuple(surfaces.choices), tuple(dict.fromkeys(warnings)), facts)
+
+
+def boxes(depsgraph: bpy.types.Depsgraph) -> dict[tuple, tuple[str, np.ndarray]]:
+    """Name and bounding box, (8, 3) in metres in the world, of each solid instance, to see what moves."""
+    scale = metres_per_unit(depsgraph.scene)
+    local: dict[int, np.ndarray] = {}
+    found = {}
+    for instance, name in _instances(depsgraph, []):
+        item = instance.object
+        address = item.data.as_pointer()
+        if address not in local:
+            local[address] = np.array([tuple(corner) for corner in item.bound_box])
+        world = _transformed(local[address], np.array(instance.matrix_world, dtype=np.float64), scale)
+        found[name, item.name, tuple(instance.persistent_id)] = (name, world)
+    return found
+
+
+def _instances(
+    depsgraph: bpy.types.Depsgraph, warnings: Warnings
+) -> Iterator[tuple[bpy.types.DepsgraphObjectInstance, str]]:
+    """Each instance that is solid, with the name of its object; it is valid until the next one is asked for.
+
+    Curves, surfaces, texts and metaballs come twice, as themselves and as the mesh that they make: only
+    meshes are taken. What geometry nodes make of other types comes as meshes, too.
+    """
+    for instance in depsgraph.object_instances:
+        item = instance.object
+        source = item.original
+        name = source.name
+        if not source.acoustics.include:
+            continue
+        if instance.is_instance and not instance.parent.original.acoustics.include:
+            continue
+        if item.type == "SPEAKER" and instance.is_instance:
+            by = instance.parent.name
+            warnings.append((f"The Speaker “{name}” is instanced by “{by}”: instances are not heard.", name))
+        if item.type in _NOT_SOLID:
+            warnings.append((f"“{name}” is {_NOT_SOLID[item.type]}: sound passes through it.", name))
+        elif _has_strands(item) and not instance.is_instance:
+            warnings.append((f"“{name}” has hair: sound passes through the hair.", name))
+        if item.type == "MESH" and instance.show_self:
+            yield instance, name
+
+
+def _has_strands(item: bpy.types.Object) -> bool:
+    return any(
+        system.settings.type == "HAIR" and system.settings.render_type == "PATH"
+        for system in item.particle_systems
+    )
+
+
+def _mesh_of(item: bpy.types.Object) -> _Mesh:
+    """Arrays of an evaluated object, by a temporary mesh: it holds GPU subdivision and edit mode, too."""
+    mesh = item.to_mesh()
+    try:
+        n_vertices, n_triangles = len(mesh.vertices), len(mesh.loop_triangles)
+        vertices = np.empty((n_vertices, 3), dtype=np.float32)
+        triangles = np.empty((n_triangles, 3), dtype=np.int32)
+        slots = np.zeros(n_triangles, dtype=np.int32)
+        if n_triangles:
+            mesh.attributes["position"].data.foreach_get("vector", vertices.reshape(-1))
+            mesh.loop_triangles.foreach_get("vertices", triangles.reshape(-1))
+            mesh.loop_triangles.foreach_get("material_index", slots)
+    finally:
+        item.to_mesh_clear()
+    return _Mesh(vertices, triangles, slots)
+
+
+def _transformed(points: np.ndarray, matrix: np.ndarray, scale: float) -> np.ndarray:
+    """Points (n, 3) of an object in the world, in metres, float32."""
+    # A matrix of NaN or of vast numbers is noticed by the caller, by its result.
+    with np.errstate(invalid="ignore", over="ignore"):
+        return ((points @ matrix[:3, :3].T + matrix[:3, 3]) * scale).astype(np.float32)
+
+
+def _problem(world: np.ndarray, triangles: np.ndarray) -> str | None:
+    """What makes an object unusable, and the remedy, or None."""
+    if not np.isfinite(world).all():
+        return (
+            "has vertices or a transform that are not finite numbers and is left out: repair or delete them."
+        )
+    if np.abs(world).max() > MAX_REACH:
+        return f"reaches beyond {MAX_REACH:g} m from the origin and is left out: move or repair it."
+    corners = world[triangles].astype(np.float64)
+    doubled = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    if not doubled.any():
+        return "has no area (its scale is zero, or its faces are) and is left out: give it a size."
+    return None
+
+
+def _material_index(item: bpy.types.Object, places: np.ndarray, surfaces: _Surfaces) -> np.ndarray:
+    """Index (F,) into ``surfaces`` from the material slot (F,) of each triangle.
+
+    As Blender does: a slot linked to the object beats the mesh's; faces beyond the last slot take the last.
+    """
+    slots, materials = item.material_slots, item.data.materials
+    count = max(len(slots), len(materials), 1)
+    places = np.clip(places, 0, count - 1)
+    table = np.zeros(count, dtype=np.int32)
+    for place in np.unique(places).tolist():
+        material = None
+        if place < len(slots) and slots[place].link == "OBJECT":
+            material = slots[place].material
+        elif place < len(materials):
+            material = materials[place]
+        table[place] = surfaces.index_of(material)
+    return table[places]
+
+
+def _joined(parts: list[np.ndarray], empty: tuple[int, ...], dtype: type) -> np.ndarray:
+    return np.concatenate(parts) if parts else np.zeros(empty, dtype=dtype)
+
+
+def _size_warnings(scene: Scene) -> Warnings:
+    if not len(scene.triangles):
+        return [("Nothing in the scene is solid: it sounds as in the open air.", None)]
+    size = float(np.ptp(scene.bounds, axis=0).max())
+    if not _SMALLEST <= size <= _LARGEST:
+        return [(f"The scene is {size:.3g} m large: check the unit scale in the scene's properties.", None)]
+    return []

@@ -1,0 +1,284 @@
+"""A job: one bake or loudness map, from reading the scene to writing its results into the .blend."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+
+from naf_core.errors import UserError
+from naf_core.job import FloorMap, Job
+
+from . import floor, reader, sheet, strips, worker
+from .visibility import as_rendered
+
+Warnings = list[tuple[str, str | None]]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a person asks for.
+
+    ``kind`` is "bake" or "map", ``output`` the absolute folder for the files, ``map_frame`` the frame of the
+    loudness map or None for no map.
+    """
+
+    kind: str
+    scene_name: str
+    output: Path
+    map_frame: int | None
+
+    @classmethod
+    def of(cls, scene: bpy.types.Scene, kind: str, output: Path | None = None) -> Wish:
+        """The wish that the settings of a scene make; ``output`` overrides their folder. Raises UserError."""
+        settings = scene.acoustics
+        frame = scene.frame_current if settings.map_current_frame else settings.map_frame
+        wants_map = kind == "map" or settings.map_with_bake
+        return cls(kind, scene.name, output or output_folder(scene), frame if wants_map else None)
+
+
+class Running:
+    """A job whose worker is running; it holds objects of the .blend by name, since undo may replace them.
+
+    ``clean`` removes what only the work needs.
+    """
+
+    def __init__(
+        self,
+        wish: Wish,
+        job: Job,
+        ground: floor.Floor | None,
+        warnings: Warnings,
+        work: worker.Worker,
+        clean: Callable[[], None],
+    ) -> None:
+        self.wish, self.job, self.ground, self.warnings = wish, job, ground, warnings
+        self.worker = work
+        self.fraction, self.message = 0.0, "Starting"
+        self._clean = clean
+
+    def poll(self) -> bool:
+        """Take in what the worker has said; returns whether there was anything."""
+        events = self.worker.poll()
+        for event in events:
+            self.note(event)
+        return bool(events)
+
+    def note(self, event: dict[str, Any]) -> None:
+        """Take in one event of the worker."""
+        if event["event"] == "progress":
+            self.fraction = min(max(float(event["fraction"]), self.fraction), 1.0)
+            self.message = str(event.get("message") or event.get("stage") or self.message)
+        elif event["event"] == "warning":
+            self.warnings.append((event["message"], event.get("object")))
+
+    def finish(self) -> None:
+        """Write the results into the .blend; raises UserError, with nothing changed, where that fails."""
+        try:
+            write_results(self.wish, self.job, self.ground, self.worker.result, self.warnings)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """End the work where it still runs, and remove what only it needed."""
+        self.worker.cancel()
+        self._clean()
+
+
+def begin(context: bpy.types.Context, wish: Wish, progress: Callable[[float], None] | None = None) -> Running:
+    """Read the scene and start the worker; raises UserError with nothing left behind."""
+    scene = context.scene
+    with ExitStack() as stack:
+        made = make_folder(wish.output)
+        if made is not None:
+            stack.callback(remove_empty, made)
+        folder = Path(tempfile.mkdtemp(prefix="acoustics-", dir=bpy.app.tempdir or None))
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        bake = wish.kind == "bake"
+        frames = None if bake else (wish.map_frame,)
+        reading = reader.read(context, folder, frames=frames, with_listener=bake, progress=progress)
+        warnings = list(reading.warnings)
+        ground = None
+        if wish.map_frame is not None:
+            ground = find_floor(context, wish, reading, warnings)
+        job = job_of(scene, wish, reading, ground, warnings)
+        job.save(folder)
+        work = worker.start(folder, wish.output)
+        return Running(wish, job, ground, warnings, work, stack.pop_all().close)
+
+
+def find_floor(
+    context: bpy.types.Context, wish: Wish, reading: reader.Reading, warnings: Warnings
+) -> floor.Floor | None:
+    """The floor to paint; a bake does without one, with a warning, where none is found."""
+    chosen = context.scene.acoustics.floor
+    paths = [emitter.trajectory for emitter in reading.emitters]
+    if reading.listener is not None:
+        paths.append(reading.listener.trajectory)
+    heads = np.concatenate([path.positions[[0, len(path.times) // 2, -1]] for path in paths])
+    with as_rendered(context.view_layer):
+        depsgraph = context.evaluated_depsgraph_get()
+        try:
+            return floor.find(depsgraph, reading.scene, heads, chosen)
+        except UserError as error:
+            if wish.kind == "map":
+                raise
+            warnings.append((f"There is no loudness map. {error.message}", error.object_name))
+            return None
+
+
+def job_of(
+    scene: bpy.types.Scene,
+    wish: Wish,
+    reading: reader.Reading,
+    ground: floor.Floor | None,
+    warnings: Warnings,
+) -> Job:
+    """The job that the settings of a scene make of what was read; raises UserError."""
+    settings = scene.acoustics
+    frames = reading.frames
+    loudness = None
+    if ground is not None:
+        shown = min(max(wish.map_frame, frames[0]), frames[-1])
+        if shown != wish.map_frame:
+            message = f"Frame {wish.map_frame} is outside the frame range: the map shows frame {shown}."
+            warnings.append((message, scene.name))
+        width, height = ground.texels(settings.map_resolution)
+        fixed = settings.map_range == "FIXED"
+        loudness = FloorMap(
+            width=width,
+            height=height,
+            origin=ground.origin,
+            u=ground.u,
+            v=ground.v,
+            triangles=ground.triangles,
+            ear_height=settings.ear_height,
+            frame_index=shown - frames[0],
+            range_db=(settings.map_minimum, settings.map_maximum) if fixed else None,
+        )
+    return Job(
+        kind=wish.kind,
+        scene=reading.scene,
+        emitters=reading.emitters,
+        listener=reading.listener,
+        output=wish.output,
+        fps=reading.fps,
+        frame_start=frames[0],
+        n_frames=len(frames),
+        sample_rate=int(settings.sample_rate),
+        format=settings.format.lower(),
+        mix=settings.mix,
+        seed=settings.seed,
+        map=loudness,
+        scene_name=scene.name,
+    )
+
+
+def write_results(
+    wish: Wish, job: Job, ground: floor.Floor | None, result: dict[str, Any], warnings: Warnings
+) -> None:
+    """Put the sounds into the sequencer, silence the Speakers and paint the floor."""
+    scene = bpy.data.scenes.get(wish.scene_name)
+    if scene is None:
+        raise UserError(f"The scene “{wish.scene_name}” is gone: the files are in {wish.output}.")
+    painted = result.get("map") if ground is not None else None
+    paths = [stem["file"] for stem in result.get("stems") or ()]
+    paths += [path for path in (result.get("mix"), painted and painted["image"]) if path]
+    for path in paths:
+        if not Path(path).is_file():
+            raise UserError(f"“{path}” was removed before it could be used: bake again.")
+    # The picture first: it is the only one of these that can fail, and leaves the scene as it was then.
+    if painted:
+        legend = painted.get("legend")
+        loudness = sheet.Map(
+            image=Path(painted["image"]),
+            legend=Path(legend) if legend else None,
+            lowest=float(painted["min"]),
+            highest=float(painted["max"]),
+        )
+        sheet.lay(scene, ground, loudness)
+    if wish.kind == "bake":
+        warnings += place_sounds(scene, job, result)
+
+
+def place_sounds(scene: bpy.types.Scene, job: Job, result: dict[str, Any]) -> Warnings:
+    """Put the mix and the stems into the sequencer and silence the Speakers that they replace."""
+    warnings: Warnings = []
+    mix, stems = result.get("mix"), result.get("stems") or ()
+    playable = job.format != "ambix"
+    mix_sounds = playable and mix is not None and scene.acoustics.playback == "MIX"
+    tracks = [strips.Track("mix", "Mix", Path(mix), mix_sounds)] if mix else []
+    for stem in stems:
+        name = stem["emitter"]
+        tracks.append(strips.Track(f"stem:{name}", name, Path(stem["file"]), playable and not mix_sounds))
+    warnings += strips.place(scene, tracks, job.frame_start)
+    warnings += strips.restore(scene)
+    if playable:
+        names = [emitter.name for emitter in job.emitters]
+        warnings += strips.silence([scene.objects[name] for name in names if name in scene.objects])
+    else:
+        message = (
+            "Ambisonic strips are muted and the Speakers play on, since Blender takes the channels for"
+            " loudspeakers: play the files with an ambisonic decoder."
+        )
+        warnings.append((message, scene.name))
+    return warnings
+
+
+def output_folder(scene: bpy.types.Scene) -> Path:
+    """The absolute folder that the settings of a scene name; raises UserError where there is none."""
+    directory = scene.acoustics.directory
+    if not directory.strip():
+        raise UserError("There is no output folder: choose one in the Acoustics tab.", scene.name)
+    path = directory
+    if directory.startswith("//"):
+        if not bpy.data.filepath:
+            raise UserError(
+                f"The output folder “{directory}” lies beside the .blend file, which is not saved yet: save"
+                " it, or choose an absolute folder in the Acoustics tab.",
+                scene.name,
+            )
+        path = bpy.path.abspath(directory)
+    path = os.path.expanduser(path)
+    if not os.path.isabs(path):
+        raise UserError(
+            f"The output folder “{directory}” is neither absolute nor relative to the .blend file: let it"
+            " start with // or choose it with the folder button.",
+            scene.name,
+        )
+    return Path(os.path.normpath(path))
+
+
+def make_folder(path: Path) -> Path | None:
+    """Make a folder that can be written to; returns the topmost folder that was made. Raises UserError."""
+    missing = [part for part in (path, *path.parents) if not part.exists()]
+    made = missing[-1] if missing else None
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        if made is not None:
+            remove_empty(made)
+        raise UserError(
+            f"Nothing can be written to the folder “{path}” ({error.strerror}): choose another output folder."
+        ) from error
+    return made
+
+
+def remove_empty(path: Path) -> None:
+    """Remove a folder and the folders in it as far as they hold no files."""
+    if path.is_dir():
+        for part in path.iterdir():
+            if part.is_dir() and not part.is_symlink():
+                remove_empty(part)
+        if not any(path.iterdir()):
+            path.rmdir()

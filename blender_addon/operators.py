@@ -1,0 +1,257 @@
+"""The operators: Bake, Loudness Map, Cancel and Clear."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import bpy
+from bpy.types import Context, Event, Operator
+
+from naf_core.errors import UserError
+
+from . import sheet, strips
+from .jobs import Running, Wish, begin
+
+TICK_S = 0.1
+MAX_REPORTS = 5  # warnings that are shown one by one; the panel lists all
+
+
+class Activity:
+    """The job that runs, if any, and what the last one warned of; panels draw it."""
+
+    running: ClassVar[Running | None] = None
+    warnings: ClassVar[tuple[tuple[str, str | None], ...]] = ()
+
+    @classmethod
+    def end(cls) -> None:
+        """End the running job, if any."""
+        if cls.running is not None:
+            running, cls.running = cls.running, None
+            running.close()
+
+
+class _JobOperator:
+    """A job in its own process: modal for people, waiting for scripts. Nothing changes until all is there."""
+
+    bl_options = {"UNDO"}
+    kind: ClassVar[str]
+
+    @classmethod
+    def poll(cls, context: Context) -> bool:
+        reason = None
+        if Activity.running is not None:
+            reason = "A job is running: wait for it or cancel it"
+        elif context.scene is None:
+            reason = "There is no scene"
+        elif not bpy.data.speakers:
+            reason = "Add a Speaker with a sound first (Add > Speaker)"
+        elif context.mode != "OBJECT":
+            reason = "Leave the editing mode first (Object Mode)"
+        if reason:
+            cls.poll_message_set(reason)
+        return reason is None
+
+    def execute(self, context: Context) -> set[str]:
+        try:
+            running = self._begin(context)
+            try:
+                running.worker.wait(running.note)
+                running.finish()
+            finally:
+                Activity.end()
+        except UserError as error:
+            return self._failed(error)
+        return self._finished(running)
+
+    def invoke(self, context: Context, _event: Event) -> set[str]:
+        if bpy.app.background:
+            return self.execute(context)
+        manager = context.window_manager
+        manager.progress_begin(0.0, 1.0)
+        try:
+            self._running = self._begin(context, manager.progress_update)
+        except UserError as error:
+            return self._failed(error)
+        finally:
+            manager.progress_end()
+        self._timer = manager.event_timer_add(TICK_S, window=context.window)
+        manager.modal_handler_add(self)
+        self._show(context)
+        return {"RUNNING_MODAL"}
+
+    def modal(self, context: Context, event: Event) -> set[str]:
+        running = self._running
+        if event.type == "ESC" and event.value == "PRESS":
+            running.worker.cancel()
+        elif event.type != "TIMER":
+            return {"PASS_THROUGH"}
+        if running.poll():
+            self._show(context)
+        if running.worker.running:
+            return {"RUNNING_MODAL" if event.type == "ESC" else "PASS_THROUGH"}
+        try:
+            if running.worker.error is not None:
+                raise running.worker.error
+            if running.worker.result is not None:
+                running.finish()
+        except UserError as error:
+            return self._failed(error)
+        finally:
+            self.cancel(context)
+        if running.worker.cancelled:
+            self.report({"INFO"}, "Cancelled: nothing was changed")
+            return {"CANCELLED"}
+        return self._finished(running)
+
+    def cancel(self, context: Context) -> None:
+        """Called by Blender too, when it opens another file or closes the window."""
+        Activity.end()
+        context.window_manager.event_timer_remove(self._timer)
+        if context.workspace is not None:
+            context.workspace.status_text_set(None)
+        redraw(context)
+
+    def _begin(self, context: Context, progress: object = None) -> Running:
+        Activity.warnings = ()
+        Activity.running = begin(context, Wish.of(context.scene, self.kind), progress)
+        return Activity.running
+
+    def _show(self, context: Context) -> None:
+        running = self._running
+        text = f"{self.bl_label}: {running.fraction:.0%}  {running.message}  (Esc cancels)"
+        context.workspace.status_text_set(text)
+        redraw(context)
+
+    def _failed(self, error: UserError) -> set[str]:
+        self.report({"ERROR"}, error.message)
+        return {"CANCELLED"}
+
+    def _finished(self, running: Running) -> set[str]:
+        Activity.warnings = tuple(dict.fromkeys(running.warnings))
+        for message, _ in Activity.warnings[:MAX_REPORTS]:
+            self.report({"WARNING"}, message)
+        more = len(Activity.warnings) - MAX_REPORTS
+        if more > 0:
+            self.report({"WARNING"}, f"{more} more warnings are listed in the Acoustics tab")
+        self.report({"INFO"}, f"{self.bl_label}: the files are in {running.wish.output}")
+        return {"FINISHED"}
+
+
+class ACOUSTICS_OT_bake(_JobOperator, Operator):
+    """Compute what the listener hears, put it into the sequencer and paint the loudness on the floor."""
+
+    bl_idname = "acoustics.bake"
+    bl_label = "Bake Acoustics"
+    bl_description = (
+        "Compute what the listener hears of all Speakers over the frame range and put it into the sequencer"
+    )
+    kind = "bake"
+
+
+class ACOUSTICS_OT_loudness_map(_JobOperator, Operator):
+    """Paint the floor with the loudness of one frame."""
+
+    bl_idname = "acoustics.loudness_map"
+    bl_label = "Loudness Map"
+    bl_description = "Paint the floor with the loudness in dB(A) that the Speakers cause at one frame"
+    kind = "map"
+
+
+class ACOUSTICS_OT_cancel(Operator):
+    """End the running job."""
+
+    bl_idname = "acoustics.cancel"
+    bl_label = "Cancel"
+    bl_description = "End the running job; nothing is changed"
+    bl_options = {"INTERNAL"}
+
+    @classmethod
+    def poll(cls, _context: Context) -> bool:
+        return Activity.running is not None
+
+    def execute(self, _context: Context) -> set[str]:
+        Activity.running.worker.cancel()  # the job's own operator notices and ends
+        return {"FINISHED"}
+
+
+class ACOUSTICS_OT_clear(Operator):
+    """Take away all that bakes and maps have put into the scene."""
+
+    bl_idname = "acoustics.clear"
+    bl_label = "Clear Acoustics"
+    bl_description = (
+        "Remove the baked strips and the loudness map from this scene and let its Speakers sound again;"
+        " the files stay"
+    )
+    bl_options = {"UNDO"}
+
+    @classmethod
+    def poll(cls, context: Context) -> bool:
+        scene, reason = context.scene, None
+        if Activity.running is not None:
+            reason = "A job is running: wait for it or cancel it"
+        elif scene is None or not (
+            any(strips.own_strips(scene)) or any(sheet.own_sheets(scene)) or strips.any_silenced(scene)
+        ):
+            reason = "This scene has no baked strips and no loudness map"
+        elif context.mode != "OBJECT":
+            reason = "Leave the editing mode first (Object Mode)"
+        if reason:
+            cls.poll_message_set(reason)
+        return reason is None
+
+    def execute(self, context: Context) -> set[str]:
+        strips.clear(context.scene)
+        sheet.clear(context.scene)
+        for message, _ in strips.restore(context.scene):
+            self.report({"WARNING"}, message)
+        Activity.warnings = ()
+        return {"FINISHED"}
+
+
+class VIEW3D_MT_acoustics(bpy.types.Menu):
+    """The operators in a menu, where the search (F3) finds them."""
+
+    bl_label = "Acoustics"
+
+    def draw(self, _context: Context) -> None:
+        for operator in (ACOUSTICS_OT_bake, ACOUSTICS_OT_loudness_map, ACOUSTICS_OT_clear):
+            self.layout.operator(operator.bl_idname)
+
+
+def redraw(context: Context) -> None:
+    """Have the panels drawn anew that show the progress."""
+    for window in context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type == "VIEW_3D":
+                area.tag_redraw()
+
+
+def draw_menu(self: bpy.types.Menu, _context: Context) -> None:
+    """Entry of the Object menu."""
+    self.layout.separator()
+    self.layout.menu(VIEW3D_MT_acoustics.__name__)
+
+
+_CLASSES = (
+    ACOUSTICS_OT_bake,
+    ACOUSTICS_OT_loudness_map,
+    ACOUSTICS_OT_cancel,
+    ACOUSTICS_OT_clear,
+    VIEW3D_MT_acoustics,
+)
+
+
+def register() -> None:
+    """Register the operators and their menu."""
+    for cls in _CLASSES:
+        bpy.utils.register_class(cls)
+    bpy.types.VIEW3D_MT_object.append(draw_menu)
+
+
+def unregister() -> None:
+    """Undo `register`, ending a running job."""
+    Activity.end()
+    bpy.types.VIEW3D_MT_object.remove(draw_menu)
+    for cls in reversed(_CLASSES):
+        bpy.utils.unregister_class(cls)

@@ -1,0 +1,145 @@
+"""The sheet: a thin object on the floor that wears the loudness map, so that the floor stays as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import bpy
+import numpy as np
+
+from .floor import Floor, normals
+from .geometry import metres_per_unit
+from .strips import MARK, blend_path
+
+COLLECTION, SHEET, MATERIAL = "Acoustics", "Loudness Map", "Acoustics Loudness"
+MAP_IMAGE, LEGEND_IMAGE, UV_MAP = "Loudness Map", "Loudness Legend", "Acoustics"
+# Custom properties of the sheet: the levels of its lowest and highest colour in dB(A).
+LOWEST, HIGHEST = "loudness_min", "loudness_max"
+LIFT = 0.005  # m above the floor
+LIFT_SHARE = 0.0005  # of the longer side, where that is more: seen from afar, depth is coarse
+
+
+@dataclass(frozen=True)
+class Map:
+    """A loudness map: its texels and its legend as pictures, and the levels in dB(A) of its colours."""
+
+    image: Path
+    legend: Path | None
+    lowest: float
+    highest: float
+
+
+def lay(scene: bpy.types.Scene, floor: Floor, loudness: Map) -> bpy.types.Object:
+    """Lay a sheet with the map on the floor, in place of an earlier one."""
+    # Read before anything is taken away: a picture that cannot be read must leave the scene as it was.
+    picture = load(loudness.image)
+    legend = load(loudness.legend) if loudness.legend is not None else None
+    before = next(own_sheets(scene), None)
+    hidden = (before.hide_viewport, before.hide_render) if before else (False, False)
+    clear(scene)
+    picture.name, picture[MARK] = MAP_IMAGE, True
+    if legend is not None:
+        legend.name, legend[MARK] = LEGEND_IMAGE, True
+        legend.use_fake_user = True  # nothing in the scene shows it
+    mesh = bpy.data.meshes.new(SHEET)
+    fill(mesh, floor, metres_per_unit(scene))
+    mesh.materials.append(glowing(picture))
+    sheet = bpy.data.objects.new(SHEET, mesh)
+    sheet[MARK] = True
+    sheet[LOWEST], sheet[HIGHEST] = loudness.lowest, loudness.highest
+    sheet.acoustics.include = False
+    sheet.hide_select = True  # clicks go through to the floor
+    sheet.hide_viewport, sheet.hide_render = hidden
+    for ray in ("diffuse", "glossy", "transmission", "volume_scatter", "shadow"):
+        setattr(sheet, f"visible_{ray}", False)  # it lights nothing and shades nothing
+    collection = bpy.data.collections.new(COLLECTION)
+    collection[MARK] = True
+    collection.objects.link(sheet)
+    scene.collection.children.link(collection)
+    return sheet
+
+
+def clear(scene: bpy.types.Scene) -> bool:
+    """Remove the sheets of a scene with all that belongs to them; returns whether there were any."""
+    sheets = list(own_sheets(scene))
+    for sheet in sheets:
+        mesh = sheet.data
+        materials = [material for material in mesh.materials if material is not None and material.get(MARK)]
+        bpy.data.objects.remove(sheet)
+        if mesh.users == 0:
+            bpy.data.meshes.remove(mesh)
+        for material in materials:
+            if material.users == 0:
+                bpy.data.materials.remove(material)
+    for collection in [child for child in scene.collection.children if child.get(MARK)]:
+        if not collection.objects and not collection.children:
+            bpy.data.collections.remove(collection)
+    # Maps of other scenes keep their pictures, and share one name for the legend of the latest.
+    others = any(True for other in bpy.data.scenes if other != scene for _ in own_sheets(other))
+    for image in [image for image in bpy.data.images if image.get(MARK)]:
+        if image.users - image.use_fake_user <= 0 and not (image.use_fake_user and others):
+            bpy.data.images.remove(image)
+    return bool(sheets)
+
+
+def own_sheets(scene: bpy.types.Scene) -> Iterator[bpy.types.Object]:
+    """The sheets in a scene; drawn panels ask this, so only our own collection is searched."""
+    for collection in scene.collection.children_recursive:
+        if collection.get(MARK):
+            yield from (item for item in collection.objects if item.get(MARK))
+
+
+def load(path: Path) -> bpy.types.Image:
+    """A picture file as an image that is packed into the .blend, which then needs no file beside it."""
+    image = bpy.data.images.load(str(path))
+    image.pack()
+    image.filepath = blend_path(path)
+    return image
+
+
+def fill(mesh: bpy.types.Mesh, floor: Floor, metres: float) -> None:
+    """Give a mesh the triangles of the floor and their place on the map; ``metres`` is one Blender unit."""
+    corners = floor.triangles.reshape(-1, 3)
+    points, index = np.unique(np.round(corners, 5), axis=0, return_inverse=True)
+    faces = index.reshape(-1, 3)
+    down = normals(points[faces])[:, 2] < 0.0
+    faces[down] = faces[down][:, ::-1]
+    lift = max(LIFT, LIFT_SHARE * max(floor.u[0], floor.v[1]))
+    mesh.from_pydata(((points + (0.0, 0.0, lift)) / metres).tolist(), [], faces.tolist())
+    place = (points - floor.origin)[:, :2] / (floor.u[0], floor.v[1])
+    layer = mesh.uv_layers.new(name=UV_MAP)
+    loops = np.empty(len(mesh.loops), np.int32)
+    mesh.loops.foreach_get("vertex_index", loops)
+    layer.uv.foreach_set("vector", place[loops].astype(np.float32).ravel())
+
+
+def glowing(picture: bpy.types.Image) -> bpy.types.Material:
+    """A material that shows the picture in its own light, and nothing where the picture is transparent."""
+    material = bpy.data.materials.new(MATERIAL)
+    material[MARK] = True
+    if material.node_tree is None:
+        material.use_nodes = True
+    tree = material.node_tree
+    tree.nodes.clear()
+    place = tree.nodes.new("ShaderNodeUVMap")
+    place.uv_map = UV_MAP
+    texture = tree.nodes.new("ShaderNodeTexImage")
+    texture.image = picture
+    texture.extension = "CLIP"  # the floor may go on beyond the map
+    light = tree.nodes.new("ShaderNodeEmission")
+    clear_part = tree.nodes.new("ShaderNodeBsdfTransparent")
+    choice = tree.nodes.new("ShaderNodeMixShader")
+    output = tree.nodes.new("ShaderNodeOutputMaterial")
+    link = tree.links.new
+    link(place.outputs["UV"], texture.inputs["Vector"])
+    link(texture.outputs["Color"], light.inputs["Color"])
+    link(texture.outputs["Alpha"], choice.inputs["Fac"])
+    link(clear_part.outputs["BSDF"], choice.inputs[1])
+    link(light.outputs["Emission"], choice.inputs[2])
+    link(choice.outputs["Shader"], output.inputs["Surface"])
+    for column, node in enumerate((place, texture, light, clear_part, choice, output)):
+        node.location = (240.0 * column, -200.0 * (node == clear_part))
+    tree.nodes.active = texture  # the one that Solid shading shows with Texture colour
+    return material

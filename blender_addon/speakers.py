@@ -1,0 +1,172 @@
+"""The Speakers of a scene: which are heard, when their sounds start, and the files that they play."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import bpy
+
+from naf_core.errors import UserError
+
+from .animation import curves_of
+from .visibility import render_visible
+
+Warnings = list[tuple[str, str | None]]
+
+
+def speakers_of(scene: bpy.types.Scene, view_layer: bpy.types.ViewLayer) -> list[bpy.types.Object]:
+    """Speakers that take part, in the order of the view layer; some may be hidden in renders at some frames.
+
+    Raises UserError where there is none.
+    """
+    everywhere = [item for item in scene.objects if item.type == "SPEAKER"]
+    if not everywhere:
+        raise UserError(
+            f"There is no Speaker in the scene “{scene.name}”: add one with Add > Speaker and give it a"
+            " sound."
+        )
+    found = [
+        item
+        for item in render_visible(view_layer)
+        if item.type == "SPEAKER" and item.acoustics.include and not _always_hidden(item)
+    ]
+    if not found:
+        first = everywhere[0].name
+        raise UserError(
+            f"No Speaker takes part: “{first}” is excluded from the acoustics, hidden in renders, or not in a"
+            f" collection that renders and the view layer “{view_layer.name}” show.",
+            first,
+        )
+    return found
+
+
+def _always_hidden(item: bpy.types.Object) -> bool:
+    """Whether an object is hidden in renders and nothing can change that during the animation."""
+    animated = any(curve.data_path == "hide_render" for curve in curves_of(item.animation_data))
+    return item.hide_render and not animated
+
+
+def with_sound(speakers: Iterable[bpy.types.Object], warnings: Warnings) -> list[bpy.types.Object]:
+    """Those Speakers that have a sound; the others are warned of. Raises UserError where none has one."""
+    speakers = list(speakers)
+    silent = [item for item in speakers if item.data.sound is None]
+    if silent and len(silent) == len(speakers):
+        first = silent[0].name
+        raise UserError(
+            f"The Speaker “{first}” has no sound: choose one in its properties (Object Data > Sound > Open).",
+            first,
+        )
+    for item in silent:
+        warnings.append((f"The Speaker “{item.name}” has no sound and is left out: choose one.", item.name))
+    return [item for item in speakers if item.data.sound is not None]
+
+
+def starts_of(
+    item: bpy.types.Object, first_frame: int, n_frames: int, fps: float, warnings: Warnings
+) -> tuple[float, ...]:
+    """Seconds after ``first_frame`` at which the sound of a Speaker starts, sorted; empty where it is muted.
+
+    Blender starts the sound where an NLA sound strip starts, and plays it to its end whatever the strip's
+    length. Strips that were muted for playback by a bake count as sounding.
+    """
+    strips = list(_strips(item))
+    if not strips:
+        warnings.append(
+            (
+                f"The Speaker “{item.name}” has no NLA sound strip: it is taken to start at frame"
+                f" {first_frame}.",
+                item.name,
+            )
+        )
+        return (0.0,)
+    noted = {(note.track, note.strip) for note in item.acoustics.silenced}
+    solo = any(track.is_solo for track in item.animation_data.nla_tracks)
+    starts = []
+    for track, strip in strips:
+        muted = strip.mute and (track.name, strip.name) not in noted
+        if not (muted or track.mute or (solo and not track.is_solo)):
+            starts.append((strip.frame_start - first_frame) / fps)
+    if starts and n_frames > 1 and min(starts) >= n_frames / fps:
+        warnings.append(
+            (
+                f"The sound of “{item.name}” starts after the last frame: move its NLA strip to hear it.",
+                item.name,
+            )
+        )
+    return tuple(sorted(starts))
+
+
+def unheard_settings(item: bpy.types.Object) -> Iterator[tuple[str, str]]:
+    """Warnings of settings of a Speaker that a bake does not follow."""
+    data = item.data
+    animated = any(curve.data_path == "pitch" for curve in curves_of(data.animation_data))
+    if animated or abs(data.pitch - 1.0) > 1e-4:
+        yield f"The pitch of “{item.name}” is not followed: it plays as if it were 1.", item.name
+    if data.cone_volume_outer < 1.0 and data.cone_angle_inner < 360.0:
+        yield f"The cone of “{item.name}” is not followed: it sounds alike in all directions.", item.name
+
+
+def _strips(item: bpy.types.Object) -> Iterator[tuple[bpy.types.NlaTrack, bpy.types.NlaStrip]]:
+    if item.animation_data is not None:
+        for track in item.animation_data.nla_tracks:
+            yield from ((track, strip) for strip in track.strips if strip.type == "SOUND")
+
+
+def sound_file(item: bpy.types.Object, folder: Path) -> str:
+    """Absolute path of a file with the sound of a Speaker that the worker can read.
+
+    Packed sounds, and formats that Blender reads and the worker does not (the sound of videos, AAC), are
+    written to ``folder``, which must exist. Raises UserError naming the Speaker where the file is missing,
+    unreadable or without samples.
+    """
+    import soundfile
+
+    sound = item.data.sound
+    if sound.packed_file is not None:
+        path = _in_folder(sound, folder, Path(bpy.path.basename(sound.filepath)).suffix or ".wav")
+        part = path.with_name(path.name + ".part")
+        part.write_bytes(sound.packed_file.data)
+        os.replace(part, path)
+    else:
+        path = Path(bpy.path.abspath(sound.filepath, library=sound.library)).absolute()
+    head = f"The sound of “{item.name}”, {path},"
+    if not path.is_file():
+        raise UserError(
+            f"{head} is not there: choose it again, or use File > External Data > Find Missing Files.",
+            item.name,
+        )
+    if not os.access(path, os.R_OK):
+        raise UserError(f"{head} may not be read: change the permissions of the file.", item.name)
+    try:
+        frames = soundfile.info(str(path)).frames
+    except soundfile.LibsndfileError:
+        path, frames = _converted(item, path, _in_folder(sound, folder, ".converted.flac"), head)
+    if not frames:
+        raise UserError(f"{head} holds no samples: choose another file.", item.name)
+    return str(path)
+
+
+def _converted(item: bpy.types.Object, path: Path, target: Path, head: str) -> tuple[Path, int]:
+    """A FLAC file of what Blender's own decoder makes of a file, and its number of samples a channel."""
+    import aud
+    import soundfile
+
+    try:
+        source = aud.Sound(str(path))
+        rate, samples = source.specs[0], source.data()
+    except aud.error as error:
+        raise UserError(
+            f"{head} cannot be read as a sound: convert it to WAV, FLAC or Ogg. ({error})", item.name
+        ) from error
+    if len(samples):
+        part = target.with_name(target.name + ".part")
+        soundfile.write(part, samples.clip(-1.0, 1.0), round(rate), subtype="PCM_24", format="FLAC")
+        os.replace(part, target)
+    return target, len(samples)
+
+
+def _in_folder(sound: bpy.types.Sound, folder: Path, suffix: str) -> Path:
+    """A path in ``folder`` that belongs to this sound alone."""
+    return folder / f"sound-{bpy.data.sounds.values().index(sound):03d}{suffix.lower()}"
