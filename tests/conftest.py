@@ -1,0 +1,23 @@
+"""What every test runs under: repeatable random examples and a Blender profile of its own."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+import pytest
+from hypothesis import settings
+
+# The same examples on every machine, and none rejected because a shared machine was slow.
+settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
+settings.load_profile("repeatable")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep the Blender module, wherever a test imports it, away from the person's own profile and screen."""
+    profile = tempfile.TemporaryDirectory(prefix="blender-profile-")
+    config.add_cleanup(profile.cleanup)
+    os.environ["BLENDER_USER_RESOURCES"] = profile.name
+    os.environ["LIBGL_ALWAYS_SOFTWARE"] = "1"
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        os.environ.pop(name, None)

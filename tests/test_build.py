@@ -1,0 +1,203 @@
+"""The entrance: what it refuses, what it installs, what it hands on, and what it packs."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from packaging.requirements import Requirement
+
+import naf_core
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+MANIFEST_TEXT = (ROOT / "blender_addon/blender_manifest.toml").read_text()
+MANIFEST = tomllib.loads(MANIFEST_TEXT)
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> ModuleType:
+    """A fresh build.py as a module, whose environment lies in a temporary folder."""
+    spec = importlib.util.spec_from_file_location("build", ROOT / "build.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.VENV = tmp_path / ".venv"
+    module.VENV_PYTHON = module.VENV / "bin/python"
+    module.STAMP = module.VENV / "installed.json"
+    module.VENV.mkdir()
+    return module
+
+
+def call_main(build: ModuleType, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> list[list[str]]:
+    """The Python command lines that a command runs, with the set-up left out."""
+    lines: list[list[str]] = []
+    monkeypatch.setattr(sys, "argv", ["build.py", *arguments])
+    monkeypatch.setattr(build, "set_up", lambda groups: None)
+    monkeypatch.setattr(build, "run_python", lambda *line: lines.append([str(word) for word in line]) or 0)
+    assert build.main() == 0
+    return lines
+
+
+def test_demo_and_bake_call_the_add_on(
+    build: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    bake = ["-m", "blender_addon.command", "bake"]
+    scene, output = str(ROOT / "tests/scenes/demo.blend"), str(ROOT / "out/demo")
+    assert call_main(build, monkeypatch, "demo") == [[*bake, scene, "--output", output, "--picture"]]
+
+    monkeypatch.chdir(tmp_path)
+    Path("room.blend").touch()
+    room = str(tmp_path / "room.blend")
+    assert call_main(build, monkeypatch, "bake", "room.blend") == [
+        [*bake, room, "--output", str(ROOT / "out/room")]
+    ]
+    assert call_main(build, monkeypatch, "bake", "room.blend", "--output", "here") == [
+        [*bake, room, "--output", str(tmp_path / "here")]
+    ]
+
+
+def test_arguments_are_passed_on_in_order(build: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = call_main(build, monkeypatch, "test", "-k", "air or bands", "tests/test_air.py", "-x")
+    assert lines[0] == ["-m", "ruff", "check", "."]
+    assert lines[1] == ["-m", "pytest", "-k", "air or bands", "tests/test_air.py", "-x"]
+    assert call_main(build, monkeypatch, "evaluate", "--rooms", "60") == [
+        ["-m", "naf_core.training", "evaluate", "--rooms", "60"]
+    ]
+
+
+def test_bake_refuses_a_missing_file(build: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SystemExit, match=r"none\.blend is not a file"):
+        call_main(build, monkeypatch, "bake", "none.blend")
+
+
+def test_unknown_arguments_are_refused(build: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SystemExit) as end:
+        call_main(build, monkeypatch, "demo", "--fast")
+    assert end.value.code == 2
+
+
+@pytest.mark.parametrize(("minor", "fits"), [(9, False), (11, True), (12, False), (13, True), (14, False)])
+def test_only_pythons_with_a_blender_module(
+    build: ModuleType, monkeypatch: pytest.MonkeyPatch, minor: int, fits: bool
+) -> None:
+    monkeypatch.setattr(sys, "version_info", (3, minor, 4, "final", 0))
+    if fits:
+        build.check_python()
+    else:
+        with pytest.raises(SystemExit, match=r"needs python3\.11 or python3\.13, and this is Python 3\.\d+"):
+            build.check_python()
+
+
+def test_an_environment_of_another_python_is_refused(build: ModuleType) -> None:
+    build.VENV_PYTHON.parent.mkdir()
+    build.VENV_PYTHON.touch()
+    (build.VENV / "pyvenv.cfg").write_text("home = /usr/bin\nversion = 3.8.2\n")
+    with pytest.raises(SystemExit, match=r"made with Python 3\.8, this is 3\.\d+: use python3\.8, or remove"):
+        build.make_environment()
+
+
+def test_missing_libraries_are_found_by_loading_them(
+    build: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(name: str) -> None:
+        if name in ("libSM.so.6", "libEGL.so.1"):
+            raise OSError(name)
+
+    monkeypatch.setattr(ctypes, "CDLL", load)
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(build, "on_debian", lambda: False)
+    assert build.missing_system_packages(blender=True) == ["libsm6", "libegl1"]
+    assert build.missing_system_packages(blender=False) == []
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert build.missing_system_packages(blender=False) == [f"python{build.running_version()}-venv"]
+
+
+def test_without_rights_the_exact_line_is_printed(build: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "on_debian", lambda: True)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000, raising=False)
+    line = "sudo apt-get install -y --no-install-recommends libgl1 libegl1"
+    with pytest.raises(SystemExit, match=re.escape(line)):
+        build.install_system_packages(["libgl1", "libegl1"])
+
+
+def test_pins_are_installed_once(
+    build: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls: list[tuple[str, ...]] = []
+    monkeypatch.setattr(build, "run_pip", lambda *line: calls.append(line))
+    monkeypatch.setattr(build, "site_packages", lambda: build.VENV)
+    build.install_pins(("numpy", "mesh"))
+    build.install_pins(("mesh", "numpy"))
+    assert len(calls) == 1
+    assert set(calls[0]) == {"install", *PROJECT["dependency-groups"]["numpy"], "trimesh==5.2.0"}
+    assert "numpy, mesh" in capsys.readouterr().out
+    assert (build.VENV / "acoustic_fields.pth").read_text() == f"{ROOT}\n"
+
+    noted = json.loads(build.STAMP.read_text())
+    build.STAMP.write_text(json.dumps({**noted, "mesh": "another pin"}))
+    build.install_pins(("numpy", "mesh"))
+    assert calls[1:] == [("install", "trimesh==5.2.0")]
+
+
+def test_a_failed_installation_shows_all_and_is_not_noted(
+    build: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = subprocess.CompletedProcess([], 1, stdout="Looking in links\n", stderr="no such version\n")
+    monkeypatch.setattr(build, "site_packages", lambda: build.VENV)
+    monkeypatch.setattr(subprocess, "run", lambda *line, **options: failed)
+    with pytest.raises(SystemExit, match=r"(?s)Looking in links.*no such version"):
+        build.install_pins(("numpy",))
+    assert not build.STAMP.exists()
+
+
+def test_every_dependency_is_pinned_within_its_range() -> None:
+    pins = [Requirement(pin) for group in PROJECT["dependency-groups"].values() for pin in group]
+    lists = [PROJECT["project"]["dependencies"], *PROJECT["project"]["optional-dependencies"].values()]
+    for dependency in (Requirement(line) for lines in lists for line in lines):
+        versions = [str(pin.specifier).removeprefix("==") for pin in pins if pin.name == dependency.name]
+        assert versions, f"{dependency.name} has no pin"
+        assert all(dependency.specifier.contains(version) for version in versions)
+    assert all(re.fullmatch(r"==[\w.]+", str(pin.specifier)) for pin in pins)
+
+
+def test_the_versions_agree() -> None:
+    assert MANIFEST["version"] == naf_core.__version__
+    assert f"## {naf_core.__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_the_manifest_keeps_the_rules_of_the_platform() -> None:
+    assert MANIFEST["id"] == "acoustic_fields"
+    assert MANIFEST["license"] == ["SPDX:GPL-3.0-or-later"] == [f"SPDX:{PROJECT['project']['license']}"]
+    assert "blender" not in MANIFEST["name"].lower()
+    for text in (MANIFEST["tagline"], *MANIFEST["permissions"].values()):
+        assert len(text) <= 64
+        assert not text.endswith(".")
+
+
+def test_the_filled_manifest_lists_platform_and_wheels(build: ModuleType) -> None:
+    wheels = [Path("a-1-py3-none-any.whl"), Path("b-2-cp311-cp311-win_amd64.whl")]
+    filled = tomllib.loads(build.fill_manifest(MANIFEST_TEXT, "windows-x64", wheels))
+    assert filled == {
+        **MANIFEST,
+        "platforms": ["windows-x64"],
+        "wheels": ["./wheels/a-1-py3-none-any.whl", "./wheels/b-2-cp311-cp311-win_amd64.whl"],
+    }
+
+
+def test_this_machine_chooses_its_platform(build: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(build.platform, "machine", lambda: "arm64")
+    assert build.chosen_platforms(None) == ("macos-arm64",)
+    assert build.chosen_platforms("all") == ("linux-x64", "windows-x64", "macos-arm64")
+    monkeypatch.setattr(build.platform, "machine", lambda: "x86_64")
+    with pytest.raises(SystemExit, match="no extension is made for darwin on x86_64: choose with --platform"):
+        build.chosen_platforms(None)
