@@ -20,7 +20,7 @@ import bpy
 from naf_core.errors import UserError
 
 from . import picture
-from .jobs import Wish, begin
+from .jobs import Wish, begin, result_files
 
 # Shares of the progress bar: the worker takes most of the time.
 READ, WORK = 0.05, 0.9
@@ -30,9 +30,7 @@ QUIET_STEP = 0.1  # of the progress, between two lines where nobody watches
 
 def main(arguments: Sequence[str]) -> int:
     """Run `bake FILE` in the Blender module and return the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m blender_addon.command", description=__doc__.split("\n\n")[0]
-    )
+    parser = argparse.ArgumentParser(prog="python -m blender_addon.command", description=__doc__.split("\n\n")[0])
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     bake = commands.add_parser("bake", help="bake the spatial audio and the loudness map of a .blend file")
     bake.add_argument("file", type=Path, metavar="FILE.blend")
@@ -127,9 +125,7 @@ def save_copy(source: Path, output: Path) -> Path:
     bpy.context.preferences.filepaths.save_version = 0  # no .blend1 beside it
     try:
         with quiet():
-            bpy.ops.wm.save_as_mainfile(
-                filepath=str(target), relative_remap=True, compress=True, check_existing=False
-            )
+            bpy.ops.wm.save_as_mainfile(filepath=str(target), relative_remap=True, compress=True, check_existing=False)
     except RuntimeError as error:
         raise UserError(f"{target} cannot be written: {str(error).strip()}") from error
     return target
@@ -147,14 +143,6 @@ def quiet() -> Iterator[None]:
         os.dup2(own, 1)
         os.close(own)
         os.close(nowhere)
-
-
-def result_files(result: dict) -> list[Path]:
-    """The files that a worker's result names."""
-    painted = result.get("map") or {}
-    names = [result.get("mix"), *(stem["file"] for stem in result.get("stems") or ())]
-    names += [painted.get("legend"), painted.get("image"), result.get("report")]
-    return [Path(name) for name in names if name]
 
 
 def size_text(size: int) -> str:

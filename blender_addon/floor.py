@@ -10,7 +10,7 @@ import numpy as np
 from naf_core.errors import UserError
 from naf_core.scene import Scene
 
-from .geometry import metres_per_unit
+from .geometry import mesh_of, metres_per_unit, transformed
 
 LEVEL = 0.9  # least |z| of the normal of a floor: slopes up to 25 degrees
 STEEP = 0.5  # the same where the person chose the object: ramps up to 60 degrees
@@ -41,9 +41,7 @@ class Floor:
         return int(width), int(height)
 
 
-def find(
-    depsgraph: bpy.types.Depsgraph, scene: Scene, heads: np.ndarray, chosen: bpy.types.Object | None
-) -> Floor:
+def find(depsgraph: bpy.types.Depsgraph, scene: Scene, heads: np.ndarray, chosen: bpy.types.Object | None) -> Floor:
     """The floor below ``heads`` (n, 3) in metres, emitters and listener in ``scene``; or the chosen object.
 
     Without a chosen object it is the one of which they see the largest level area below them, and what lies
@@ -93,9 +91,7 @@ def seen_floor(scene: Scene, surfaces: dict[str, np.ndarray], heads: np.ndarray)
     return around(tuple(names[k] for k in order), triangles[chosen], heads)
 
 
-def look_down(
-    scene: Scene, triangles: np.ndarray, heads: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def look_down(scene: Scene, triangles: np.ndarray, heads: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What ``heads`` see of level ``triangles`` (n, 3, 3) below them.
 
     Returns for each ray that meets one: its number, the height in m, and the area in m² it stands for.
@@ -138,7 +134,8 @@ def level_surfaces(
     depsgraph: bpy.types.Depsgraph, least: float, only: bpy.types.Object | None = None
 ) -> dict[str, np.ndarray]:
     """Triangles (n, 3, 3) in metres, at least ``least`` of their normal along z, by name of their object."""
-    metres = metres_per_unit(depsgraph.scene)
+    scale = metres_per_unit(depsgraph.scene)
+    local: dict[int, np.ndarray] = {}
     found: dict[str, list[np.ndarray]] = {}
     for instance in depsgraph.object_instances:
         item = instance.object
@@ -148,26 +145,17 @@ def level_surfaces(
             continue
         if original != only if only is not None else not original.acoustics.include:
             continue
-        triangles = world_triangles(item, np.array(instance.matrix_world)) * metres
+        address = item.data.as_pointer()
+        if address not in local:
+            mesh = mesh_of(item)
+            local[address] = mesh.vertices[mesh.triangles].reshape(-1, 3)
+        world = transformed(local[address], np.array(instance.matrix_world, dtype=np.float64), scale)
+        triangles = world.astype(np.float64).reshape(-1, 3, 3)
         triangles = triangles[np.isfinite(triangles).all(axis=(1, 2))]
         triangles = triangles[np.abs(normals(triangles)[:, 2]) >= least]
         if len(triangles):
             found.setdefault(original.name, []).append(triangles)
     return {name: np.concatenate(parts) for name, parts in found.items()}
-
-
-def world_triangles(item: bpy.types.Object, matrix: np.ndarray) -> np.ndarray:
-    """Triangles (n, 3, 3) of an evaluated object that stands at ``matrix`` (4, 4)."""
-    mesh = item.to_mesh()
-    if mesh is None:
-        return np.zeros((0, 3, 3))
-    vertices = np.empty(3 * len(mesh.vertices), np.float32)
-    mesh.vertices.foreach_get("co", vertices)
-    mesh.calc_loop_triangles()
-    corners = np.empty(3 * len(mesh.loop_triangles), np.int32)
-    mesh.loop_triangles.foreach_get("vertices", corners)
-    item.to_mesh_clear()
-    return (vertices.reshape(-1, 3) @ matrix[:3, :3].T + matrix[:3, 3])[corners].reshape(-1, 3, 3)
 
 
 def normals(triangles: np.ndarray) -> np.ndarray:

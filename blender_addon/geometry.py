@@ -98,7 +98,7 @@ def read_scene(
         item = instance.object
         address = item.data.as_pointer()
         if address not in meshes:
-            meshes[address] = _mesh_of(item)
+            meshes[address] = mesh_of(item)
         mesh = meshes[address]
         if not len(mesh.triangles):
             continue
@@ -108,7 +108,7 @@ def read_scene(
                 " with fine detail from the acoustics, or lower their modifiers.",
                 name,
             )
-        world = _transformed(mesh.vertices, np.array(instance.matrix_world, dtype=np.float64), scale)
+        world = transformed(mesh.vertices, np.array(instance.matrix_world, dtype=np.float64), scale)
         problem = _problem(world, mesh.triangles)
         if problem:
             warnings.append((f"“{name}” {problem}", name))
@@ -147,7 +147,7 @@ def boxes(depsgraph: bpy.types.Depsgraph) -> dict[tuple, tuple[str, np.ndarray]]
         address = item.data.as_pointer()
         if address not in local:
             local[address] = np.array([tuple(corner) for corner in item.bound_box])
-        world = _transformed(local[address], np.array(instance.matrix_world, dtype=np.float64), scale)
+        world = transformed(local[address], np.array(instance.matrix_world, dtype=np.float64), scale)
         found[name, item.name, tuple(instance.persistent_id)] = (name, world)
     return found
 
@@ -186,7 +186,7 @@ def _has_strands(item: bpy.types.Object) -> bool:
     )
 
 
-def _mesh_of(item: bpy.types.Object) -> _Mesh:
+def mesh_of(item: bpy.types.Object) -> _Mesh:
     """Arrays of an evaluated object, by a temporary mesh: it holds GPU subdivision and edit mode, too."""
     mesh = item.to_mesh()
     try:
@@ -203,7 +203,7 @@ def _mesh_of(item: bpy.types.Object) -> _Mesh:
     return _Mesh(vertices, triangles, slots)
 
 
-def _transformed(points: np.ndarray, matrix: np.ndarray, scale: float) -> np.ndarray:
+def transformed(points: np.ndarray, matrix: np.ndarray, scale: float) -> np.ndarray:
     """Points (n, 3) of an object in the world, in metres, float32."""
     # A matrix of NaN or of vast numbers is noticed by the caller, by its result.
     with np.errstate(invalid="ignore", over="ignore"):

@@ -182,29 +182,19 @@ def job_of(
     )
 
 
-def write_results(
-    wish: Wish, job: Job, ground: floor.Floor | None, result: dict[str, Any], warnings: Warnings
-) -> None:
+def write_results(wish: Wish, job: Job, ground: floor.Floor | None, result: dict[str, Any], warnings: Warnings) -> None:
     """Put the sounds into the sequencer, silence the Speakers and paint the floor."""
     scene = bpy.data.scenes.get(wish.scene_name)
     if scene is None:
         raise UserError(f"The scene “{wish.scene_name}” is gone: the files are in {wish.output}.")
-    painted = result.get("map") if ground is not None else None
-    paths = [stem["file"] for stem in result.get("stems") or ()]
-    paths += [path for path in (result.get("mix"), painted and painted["image"]) if path]
-    for path in paths:
-        if not Path(path).is_file():
+    for path in result_files(result):
+        if not path.is_file():
             raise UserError(f"“{path}” was removed before it could be used: bake again.")
-    # The picture first: it is the only one of these that can fail, and leaves the scene as it was then.
-    if painted:
-        legend = painted.get("legend")
-        loudness = sheet.Map(
-            image=Path(painted["image"]),
-            legend=Path(legend) if legend else None,
-            lowest=float(painted["min"]),
-            highest=float(painted["max"]),
-        )
-        sheet.lay(scene, ground, loudness)
+    painted = result["map"]
+    if painted is not None:
+        # The pictures first: these alone can fail, and leave the scene as it was then.
+        image, legend = Path(painted["image"]), Path(painted["legend"])
+        sheet.lay(scene, ground, sheet.Map(image, legend, float(painted["min"]), float(painted["max"])))
     if wish.kind == "bake":
         warnings += place_sounds(scene, job, result)
 
@@ -212,11 +202,11 @@ def write_results(
 def place_sounds(scene: bpy.types.Scene, job: Job, result: dict[str, Any]) -> Warnings:
     """Put the mix and the stems into the sequencer and silence the Speakers that they replace."""
     warnings: Warnings = []
-    mix, stems = result.get("mix"), result.get("stems") or ()
+    mix = result["mix"]
     playable = job.format != "ambix"
     mix_sounds = playable and mix is not None and scene.acoustics.playback == "MIX"
     tracks = [strips.Track("mix", "Mix", Path(mix), mix_sounds)] if mix else []
-    for stem in stems:
+    for stem in result["stems"]:
         name = stem["emitter"]
         tracks.append(strips.Track(f"stem:{name}", name, Path(stem["file"]), playable and not mix_sounds))
     warnings += strips.place(scene, tracks, job.frame_start)
@@ -231,6 +221,14 @@ def place_sounds(scene: bpy.types.Scene, job: Job, result: dict[str, Any]) -> Wa
         )
         warnings.append((message, scene.name))
     return warnings
+
+
+def result_files(result: dict[str, Any]) -> list[Path]:
+    """The files that a worker's result names."""
+    painted = result["map"] or {}
+    names = [result["mix"], *(stem["file"] for stem in result["stems"])]
+    names += [painted.get("legend"), painted.get("image"), result["report"]]
+    return [Path(name) for name in names if name]
 
 
 def output_folder(scene: bpy.types.Scene) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import ClassVar
 
 import bpy
@@ -21,6 +22,18 @@ class Activity:
 
     running: ClassVar[Running | None] = None
     warnings: ClassVar[tuple[tuple[str, str | None], ...]] = ()
+    _warned: ClassVar[tuple[str, str]] = ("", "")  # file and scene of the warnings
+
+    @classmethod
+    def warn(cls, scene: bpy.types.Scene, warnings: Iterable[tuple[str, str | None]] = ()) -> None:
+        """Keep the warnings of the latest job, which was one of ``scene``."""
+        cls.warnings = tuple(dict.fromkeys(warnings))
+        cls._warned = (bpy.data.filepath, scene.name)
+
+    @classmethod
+    def warnings_of(cls, scene: bpy.types.Scene) -> tuple[tuple[str, str | None], ...]:
+        """What the latest job warned of, where it was one of ``scene``."""
+        return cls.warnings if cls._warned == (bpy.data.filepath, scene.name) else ()
 
     @classmethod
     def end(cls) -> None:
@@ -61,15 +74,15 @@ class _JobOperator:
                 Activity.end()
         except UserError as error:
             return self._failed(error)
-        return self._finished(running)
+        return self._finished(context, running)
 
     def invoke(self, context: Context, _event: Event) -> set[str]:
         if bpy.app.background:
             return self.execute(context)
         manager = context.window_manager
-        manager.progress_begin(0.0, 1.0)
+        manager.progress_begin(0.0, 100.0)
         try:
-            self._running = self._begin(context, manager.progress_update)
+            self._running = self._begin(context, lambda done: manager.progress_update(100.0 * done))
         except UserError as error:
             return self._failed(error)
         finally:
@@ -101,7 +114,7 @@ class _JobOperator:
         if running.worker.cancelled:
             self.report({"INFO"}, "Cancelled: nothing was changed")
             return {"CANCELLED"}
-        return self._finished(running)
+        return self._finished(context, running)
 
     def cancel(self, context: Context) -> None:
         """Called by Blender too, when it opens another file or closes the window."""
@@ -111,8 +124,8 @@ class _JobOperator:
             context.workspace.status_text_set(None)
         redraw(context)
 
-    def _begin(self, context: Context, progress: object = None) -> Running:
-        Activity.warnings = ()
+    def _begin(self, context: Context, progress: Callable[[float], None] | None = None) -> Running:
+        Activity.warn(context.scene)
         Activity.running = begin(context, Wish.of(context.scene, self.kind), progress)
         return Activity.running
 
@@ -126,8 +139,8 @@ class _JobOperator:
         self.report({"ERROR"}, error.message)
         return {"CANCELLED"}
 
-    def _finished(self, running: Running) -> set[str]:
-        Activity.warnings = tuple(dict.fromkeys(running.warnings))
+    def _finished(self, context: Context, running: Running) -> set[str]:
+        Activity.warn(context.scene, running.warnings)
         for message, _ in Activity.warnings[:MAX_REPORTS]:
             self.report({"WARNING"}, message)
         more = len(Activity.warnings) - MAX_REPORTS
@@ -180,8 +193,7 @@ class ACOUSTICS_OT_clear(Operator):
     bl_idname = "acoustics.clear"
     bl_label = "Clear Acoustics"
     bl_description = (
-        "Remove the baked strips and the loudness map from this scene and let its Speakers sound again;"
-        " the files stay"
+        "Remove the baked strips and the loudness map from this scene and let its Speakers sound again; the files stay"
     )
     bl_options = {"UNDO"}
 
@@ -205,7 +217,7 @@ class ACOUSTICS_OT_clear(Operator):
         sheet.clear(context.scene)
         for message, _ in strips.restore(context.scene):
             self.report({"WARNING"}, message)
-        Activity.warnings = ()
+        Activity.warn(context.scene)
         return {"FINISHED"}
 
 

@@ -49,9 +49,10 @@ class ACOUSTICS_PT_main(_Sidebar, Panel):
         found = next(sheet.own_sheets(context.scene), None)
         if found is not None:
             draw_map(layout, context, found)
-        for message, name in Activity.warnings[:MAX_ROWS]:
+        warnings = Activity.warnings_of(context.scene)
+        for message, name in warnings[:MAX_ROWS]:
             draw_text(layout, message if not name or name in message else f"{name}: {message}", "ERROR")
-        draw_more(layout, len(Activity.warnings))
+        draw_more(layout, len(warnings))
 
 
 class ACOUSTICS_PT_check(_Sidebar, Panel):
@@ -94,9 +95,7 @@ class ACOUSTICS_PT_materials(_Sidebar, Panel):
         layout.use_property_decorate = False
         layout.prop(settings, "default_material", text="Default")
         column = layout.column(align=True)
-        materials = [
-            m for m in bpy.data.materials if m.users and not m.is_grease_pencil and not m.get(sheet.MARK)
-        ]
+        materials = [m for m in bpy.data.materials if m.users and not m.is_grease_pencil and not m.get(sheet.MARK)]
         for material in materials[: 2 * MAX_ROWS]:
             column.label(text=f"{material.name} → {choice_text(material, settings)}", icon="MATERIAL")
         draw_more(column, len(materials), 2 * MAX_ROWS)
@@ -224,9 +223,7 @@ def draw_object(layout: UILayout, item: bpy.types.Object) -> None:
     if item.type == "SPEAKER":
         layout.prop(item.acoustics, "level", text="Level (dB(A))")
         if item.acoustics.silenced:
-            draw_text(
-                layout, "Silent in playback: the baked strips play it. Clear lets it sound again.", "INFO"
-            )
+            draw_text(layout, "Silent in playback: the baked strips play it. Clear lets it sound again.", "INFO")
 
 
 def draw_speaker(layout: UILayout, item: bpy.types.Object) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 import bpy
 import numpy as np
 
+from naf_core.errors import UserError
+
 from .floor import Floor, normals
 from .geometry import metres_per_unit
 from .strips import MARK, blend_path
@@ -26,23 +28,26 @@ class Map:
     """A loudness map: its texels and its legend as pictures, and the levels in dB(A) of its colours."""
 
     image: Path
-    legend: Path | None
+    legend: Path
     lowest: float
     highest: float
 
 
 def lay(scene: bpy.types.Scene, floor: Floor, loudness: Map) -> bpy.types.Object:
-    """Lay a sheet with the map on the floor, in place of an earlier one."""
+    """Lay a sheet with the map on the floor, in place of an earlier one; raises UserError, with nothing changed."""
     # Read before anything is taken away: a picture that cannot be read must leave the scene as it was.
-    picture = load(loudness.image)
-    legend = load(loudness.legend) if loudness.legend is not None else None
+    legend = load(loudness.legend)
+    try:
+        picture = load(loudness.image)
+    except UserError:
+        bpy.data.images.remove(legend)
+        raise
     before = next(own_sheets(scene), None)
     hidden = (before.hide_viewport, before.hide_render) if before else (False, False)
     clear(scene)
     picture.name, picture[MARK] = MAP_IMAGE, True
-    if legend is not None:
-        legend.name, legend[MARK] = LEGEND_IMAGE, True
-        legend.use_fake_user = True  # nothing in the scene shows it
+    legend.name, legend[MARK] = LEGEND_IMAGE, True
+    legend.use_fake_user = True  # nothing in the scene shows it
     mesh = bpy.data.meshes.new(SHEET)
     fill(mesh, floor, metres_per_unit(scene))
     mesh.materials.append(glowing(picture))
@@ -93,7 +98,10 @@ def own_sheets(scene: bpy.types.Scene) -> Iterator[bpy.types.Object]:
 
 def load(path: Path) -> bpy.types.Image:
     """A picture file as an image that is packed into the .blend, which then needs no file beside it."""
-    image = bpy.data.images.load(str(path))
+    try:
+        image = bpy.data.images.load(str(path))
+    except RuntimeError as error:
+        raise UserError(f"The picture “{path}” cannot be read: make the map again. ({error})") from error
     image.pack()
     image.filepath = blend_path(path)
     return image

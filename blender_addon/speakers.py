@@ -71,7 +71,7 @@ def starts_of(
     Blender starts the sound where an NLA sound strip starts, and plays it to its end whatever the strip's
     length. Strips that were muted for playback by a bake count as sounding.
     """
-    strips = list(_strips(item))
+    strips = list(sound_strips(item))
     if not strips:
         warnings.append(
             (
@@ -108,7 +108,8 @@ def unheard_settings(item: bpy.types.Object) -> Iterator[tuple[str, str]]:
         yield f"The cone of “{item.name}” is not followed: it sounds alike in all directions.", item.name
 
 
-def _strips(item: bpy.types.Object) -> Iterator[tuple[bpy.types.NlaTrack, bpy.types.NlaStrip]]:
+def sound_strips(item: bpy.types.Object) -> Iterator[tuple[bpy.types.NlaTrack, bpy.types.NlaStrip]]:
+    """The NLA sound strips of an object, which make it sound, and their tracks."""
     if item.animation_data is not None:
         for track in item.animation_data.nla_tracks:
             yield from ((track, strip) for strip in track.strips if strip.type == "SOUND")

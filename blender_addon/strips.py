@@ -8,6 +8,8 @@ from pathlib import Path
 
 import bpy
 
+from .speakers import sound_strips
+
 # Custom properties that say: this is ours, Clear may take it away. TAG is for strips and says which track one
 # is, MARK for all else: there "acoustics" is the name of our settings, which share its storage in Blender 4.5.
 TAG = "acoustics"
@@ -43,9 +45,7 @@ def place(scene: bpy.types.Scene, tracks: Sequence[Track], frame: int) -> Warnin
     for track in tracks:
         channel = channels.get(track.key) or next(free, None)
         if channel is None:
-            warnings.append(
-                (f"“{track.path.name}” has no strip: all {N_CHANNELS} channels are in use.", scene.name)
-            )
+            warnings.append((f"“{track.path.name}” has no strip: all {N_CHANNELS} channels are in use.", scene.name))
             continue
         strip = editor.strips.new_sound(track.name, str(track.path), channel, frame)
         strip[TAG] = track.key
@@ -150,9 +150,7 @@ def restore(scene: bpy.types.Scene) -> Warnings:
                 noted.remove((track.name, strip.name))
         item.acoustics.silenced.clear()
         for _, name in sorted(noted):
-            message = (
-                f"“{item.name}” has no sound strip “{name}” any more: if it is silent, unmute it in the NLA."
-            )
+            message = f"“{item.name}” has no sound strip “{name}” any more: if it is silent, unmute it in the NLA."
             warnings.append((message, item.name))
     return warnings
 
@@ -162,12 +160,3 @@ def any_silenced(scene: bpy.types.Scene) -> bool:
     return bool(bpy.data.speakers) and any(
         item.type == "SPEAKER" and len(item.acoustics.silenced) for item in scene.objects
     )
-
-
-def sound_strips(item: bpy.types.Object) -> Iterator[tuple[bpy.types.NlaTrack, bpy.types.NlaStrip]]:
-    """The NLA sound strips of an object and their tracks."""
-    if item.animation_data is not None:
-        for track in item.animation_data.nla_tracks:
-            for strip in track.strips:
-                if strip.type == "SOUND":
-                    yield track, strip

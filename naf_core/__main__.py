@@ -81,8 +81,14 @@ def _predict(options: argparse.Namespace) -> None:
             raise UserError(f"The {name} is at {position.tolist()}: give three numbers in metres.")
     if options.seed < 0:
         raise UserError(f"The seed is {options.seed}: give 0 or more.")
-    if options.ir is not None and options.ir.suffix.lower() != ".wav":
-        raise UserError(f"{options.ir} does not end in .wav: the impulse response is written as a WAV file.")
+    if options.ir is not None:
+        from naf_core.render import SAMPLE_RATES
+
+        low, high = SAMPLE_RATES
+        if options.ir.suffix.lower() != ".wav":
+            raise UserError(f"{options.ir} does not end in .wav: the impulse response is written as a WAV file.")
+        if not low <= options.sample_rate <= high:
+            raise UserError(f"The sample rate is {options.sample_rate} Hz: set it between {low} and {high}.")
     response, notes = _respond(options, emitter, listener)
     for note in notes:
         print(f"naf_core: {note}", file=sys.stderr)

@@ -98,16 +98,16 @@ class _Bake:
         self.progress = Progress(emit, self._expected())
 
     def _expected(self) -> dict[str, float]:
-        """How many seconds each stage takes on two cores, by experience."""
-        job, keys = self.job, sum(map(len, self.keys))
-        bake = job.kind == "bake"
+        """How many seconds each stage takes, by experience."""
+        job, bake = self.job, self.job.kind == "bake"
+        texels = job.map.width * job.map.height if job.map is not None else 0
         return {
-            "sounds": 0.3 * len(job.emitters),
-            "scan": 6.0 if len(job.scene.triangles) else 0.0,
-            "field": 0.1 + 0.002 * keys,
-            "render": sum(1.0 + 0.15 * len(k) + 0.15 * job.duration for k in self.keys) if bake else 0.0,
-            "map": 3.0 if job.map is not None else 0.0,
-            "write": 0.1 + (0.05 * job.duration * len(job.emitters) if bake else 0.0),
+            "sounds": 0.02 * len(job.emitters),
+            "scan": 4.5 if len(job.scene.triangles) else 0.0,
+            "field": 0.02 + 0.001 * sum(map(len, self.keys)),
+            "map": 0.8 + 3e-5 * texels if texels else 0.0,
+            "render": sum(0.2 + 0.025 * len(k) + 0.03 * job.duration for k in self.keys) if bake else 0.0,
+            "write": 0.05 + (0.006 * job.duration * len(job.emitters) if bake else 0.0),
         }
 
     def warn(self, message: str, object_name: str | None = None) -> None:

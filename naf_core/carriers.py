@@ -14,11 +14,11 @@ _HIGH_CUT = (18000.0, 21000.0)  # Hz, lower at low sample rates
 # The first reflections are single events, later ones a dense field: up to the first time the noise is sparse,
 # from the second it is dense. In a room of 100 m³ a thousand reflections a second arrive after 14 ms.
 _DENSE = (0.010, 0.050)  # s
-_PULSE_RATE = 800.0  # 1/s, of the pulses with a direction and again of those from everywhere
-_SPARSE_BANDS = slice(3, N_BANDS)  # below 500 Hz a band cannot resolve the pulses
+_PULSE_RATE = 1000.0  # 1/s
+_SPARSE_BANDS = slice(4, N_BANDS)  # below 1 kHz a band cannot resolve the pulses
 
-# The carriers: one that comes from a direction, and the W, Y, Z and X components of a diffuse field.
-DIRECTED, AMBIENT, AMBIENT_Y, AMBIENT_Z, AMBIENT_X = range(5)
+# The carriers: the omnidirectional one, one more along the direction of the intensity, three around it.
+OMNI, ALONG, AROUND_Y, AROUND_Z, AROUND_X = range(5)
 
 
 def band_filters(n_fft: int, sample_rate: int) -> np.ndarray:
@@ -68,8 +68,8 @@ class Carriers:
     seconds from emission to the latest of the earliest arrivals, at most ``duration``, its default;
     ``seed`` any integer. Responses of neighbouring positions take the same noise at the same time after
     emission and differ only in their envelopes, so that one fades into the next without cancellation.
-    ``dense`` (5, 8, n) and ``sparse`` (5, bands from 500 Hz, m) are float32 and have unit power as white
-    noise: the carrier with a direction, then W, Y, Z, X of the ambience.
+    ``dense`` (5, 8, n) and ``sparse`` (5, bands from 1 kHz, m) are float32 and have unit power as white
+    noise; the carriers are OMNI, ALONG, AROUND_Y, AROUND_Z and AROUND_X.
     """
 
     def __init__(self, sample_rate: int, duration: float, seed: int, latest_onset: float | None = None) -> None:
@@ -80,8 +80,7 @@ class Carriers:
             for seconds in (duration, min(duration if latest_onset is None else latest_onset, duration) + _DENSE[1])
         )
         noise = rng.standard_normal((5, n), dtype=np.float32)
-        for index in (DIRECTED, AMBIENT):
-            noise[index] = _even(noise[index], sample_rate)
+        noise[OMNI] = _even(noise[OMNI], sample_rate)
         self.dense = np.stack([split_bands(row, sample_rate) for row in noise])
         pulses = _pulses(m, sample_rate, rng)
         self.sparse = np.stack([split_bands(row, sample_rate)[_SPARSE_BANDS] for row in pulses])
@@ -130,21 +129,20 @@ def _even(noise: np.ndarray, sample_rate: int) -> np.ndarray:
 def _pulses(n: int, sample_rate: int, rng: np.random.Generator) -> np.ndarray:
     """Sparse carriers (5, n) of unit power: single plane waves at random times (velvet noise).
 
-    One pulse with a direction and one of the ambience fall into each of equal cells (H. Järveläinen and M.
-    Karjalainen, Reverberation modeling using velvet noise, AES 30th Conference, 2007). The directions of
-    the ambience come in sixes, along both ways of three axes, so that even a few pulses are evenly around.
+    One pulse falls into each of equal cells (H. Järveläinen and M. Karjalainen, Reverberation modeling
+    using velvet noise, AES 30th Conference, 2007). Their directions come in sixes, along both ways of three
+    axes, so that even a few of them are evenly around.
     """
     cell = sample_rate / _PULSE_RATE
     count = int(n / cell)
     first = np.arange(count) * cell
-    directed, ambient = (np.minimum((first + cell * rng.random(count)).astype(int), n - 1) for _ in range(2))
+    omni, along = (np.minimum((first + cell * rng.random(count)).astype(int), n - 1) for _ in range(2))
     axes = np.linalg.qr(rng.standard_normal((count // 6 + 1, 3, 3)))[0]
     direction = np.stack([axes, -axes], axis=2).reshape(-1, 3)[:count]
     result = np.zeros((5, n), np.float32)
-    scale = np.sqrt(cell)
-    sign = scale * rng.choice([-1.0, 1.0], count)
-    np.add.at(result[DIRECTED], directed, scale * rng.choice([-1.0, 1.0], count))
-    np.add.at(result[AMBIENT], ambient, sign)
-    for index, axis in ((AMBIENT_Y, 1), (AMBIENT_Z, 2), (AMBIENT_X, 0)):
-        np.add.at(result[index], ambient, np.sqrt(3.0) * sign * direction[:, axis])
+    sign = np.sqrt(cell) * rng.choice([-1.0, 1.0], count)
+    np.add.at(result[OMNI], omni, sign)
+    np.add.at(result[ALONG], along, np.sqrt(cell) * rng.choice([-1.0, 1.0], count))
+    for index, axis in ((AROUND_Y, 1), (AROUND_Z, 2), (AROUND_X, 0)):
+        np.add.at(result[index], omni, np.sqrt(3.0) * sign * direction[:, axis])
     return result

@@ -47,7 +47,7 @@ def write_plate(
     title: str,
     subtitle: str,
 ) -> None:
-    """Write the map with its legend: colour bar in dB(A), contours every 5 dB, scale, and where the emitters are."""
+    """Write the map with its legend: colour bar in dB(A), contours, scale, and where the emitters are."""
     width_m, height_m = (float(np.linalg.norm(side)) for side in (floor.u, floor.v))
     pixels_per_metre = _LONG_SIDE / max(width_m, height_m)
     width, height = (max(2, round(side * pixels_per_metre)) for side in (width_m, height_m))
@@ -135,15 +135,21 @@ def _softened(levels: np.ndarray) -> np.ndarray:
     return np.where(known, level + (soft - level) * inner, 0.0)
 
 
+def _step(limits: tuple[float, float]) -> float:
+    """Distance of contour lines in dB: with a short range, those of whole decibels are drawn too."""
+    return TICK_DB if limits[1] - limits[0] > 3.0 * TICK_DB else 1.0
+
+
 def _contours(level: np.ndarray, known: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
-    """Opacity (0..1) of contour lines every 5 dB; those of whole tens are a little stronger."""
+    """Opacity (0..1) of contour lines; those of whole tens, or else of whole fives, are stronger."""
+    step = _step(limits)
     slope = np.hypot(*np.gradient(level))
-    nearest = TICK_DB * np.round(level / TICK_DB)
+    nearest = step * np.round(level / step)
     distance = np.abs(level - nearest) / np.maximum(slope, 1e-9)
-    strength = np.where(nearest % (2.0 * TICK_DB) == 0.0, 0.62, 0.34)
-    line = np.clip(1.25 - distance, 0.0, 1.0) * strength
+    strong = nearest % (10.0 if step == TICK_DB else TICK_DB) == 0.0
+    line = np.clip(1.25 - distance, 0.0, 1.0) * np.where(strong, 0.62, 0.34 if step == TICK_DB else 0.22)
     # At the edge of a shadow many contours meet: the jump is seen anyway, and lines there would only blur it.
-    line *= np.clip(2.0 - slope / 0.7, 0.0, 1.0)
+    line *= np.clip(2.0 - slope / (0.14 * step), 0.0, 1.0)
     inside = ndimage.binary_erosion(known, iterations=2) & (nearest > limits[0]) & (nearest < limits[1] + 30.0)
     return np.where(inside, line, 0.0)
 
@@ -155,8 +161,11 @@ def _draw_bar(page: Image.Image, corner: tuple[int, int], height: int, limits: t
     page.paste(Image.fromarray(ramp), (x, y))
     draw = ImageDraw.Draw(page)
     _write(draw, (x, y - 32), "dB(A)", 17, _INK)
-    for level in np.arange(low, high + 0.5 * TICK_DB, TICK_DB):
+    for level in np.arange(low, high + 0.5, _step(limits)):
         row = y + (high - level) / (high - low) * (height - 1)
+        if level % TICK_DB:
+            draw.line([(x + 22, row), (x + 25, row)], fill=_FAINT, width=1)
+            continue
         draw.line([(x + 22, row), (x + 29, row)], fill=_FAINT, width=1)
         _write(draw, (x + 36, row), f"{level:g}", 16, _INK, anchor="lm")
 

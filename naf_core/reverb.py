@@ -76,7 +76,7 @@ def reverberation(
 
 
 def _hat(times: np.ndarray, before: float, key: float, after: float) -> np.ndarray:
-    """Weights that rise from 0 at ``before`` to 1 at ``key`` and fall to 0 at ``after``; over all keys they sum to 1."""
+    """Weights that rise from 0 at ``before`` to 1 at ``key`` and fall to 0 at ``after``; all keys sum to 1."""
     rise = np.ones_like(times) if before == -np.inf else np.clip((times - before) / (key - before), 0.0, 1.0)
     fall = np.ones_like(times) if after == np.inf else np.clip((after - times) / (after - key), 0.0, 1.0)
     return np.minimum(rise, fall).astype(np.float32)

@@ -17,7 +17,7 @@ import numpy as np
 from scipy import fft
 
 from naf_core.bands import BAND_EDGES_HZ, N_BANDS
-from naf_core.carriers import AMBIENT, AMBIENT_X, AMBIENT_Y, AMBIENT_Z, DIRECTED, Carriers, octave_filters
+from naf_core.carriers import ALONG, AROUND_X, AROUND_Y, AROUND_Z, OMNI, Carriers, octave_filters
 from naf_core.response import FRAME_EDGES, FRAME_WIDTHS, N_FRAMES, EnergyResponse
 
 CUT_DB = 70.0  # a response ends where what remains is this much below its whole energy, in every band
@@ -75,7 +75,7 @@ def ambisonic_response(response: EnergyResponse, carriers: Carriers, start: int 
     """
     rate = carriers.sample_rate
     energy = _with_tail(response)
-    length = round(duration(response) * rate)
+    length = min(round(duration(response) * rate), int(_EDGES[-1] * rate))
     if not length:
         return np.zeros((4, 0), np.float32)
     n_frames = int(np.searchsorted(_EDGES, length / rate))
@@ -85,7 +85,6 @@ def ambisonic_response(response: EnergyResponse, carriers: Carriers, start: int 
     intensity = np.linalg.norm(energy[..., 1:], axis=-1)
     directness = np.clip(intensity / np.maximum(energy[..., 0], 1e-300), 0.0, 1.0)
     direction = energy[..., 1:] / np.maximum(intensity, 1e-300)[..., None]
-    directed, ambient = np.sqrt(directness), np.sqrt(1.0 - directness)
 
     shaped = carriers.cut(start, start + length)
     at = np.minimum(np.round(knots * rate).astype(int), length)
@@ -95,26 +94,25 @@ def ambisonic_response(response: EnergyResponse, carriers: Carriers, start: int 
         shaped[:, :, first:last] *= np.exp(low + (high - low) * (np.arange(last - first, dtype=np.float32) / steps))
 
     frames = list(pairwise(at[::2]))
-    omni = np.empty((N_BANDS, length), np.float32)
-    for frame, (first, last) in enumerate(frames):
-        parts = directed[:, frame, None].astype(np.float32), ambient[:, frame, None].astype(np.float32)
-        np.multiply(shaped[DIRECTED, :, first:last], parts[0], out=omni[:, first:last])
-        omni[:, first:last] += shaped[AMBIENT, :, first:last] * parts[1]
-
     # The last frame may be cut off: what its envelope holds before the cut is its share of the energy.
     wanted = energy[..., 0].copy()
     wanted[:, -1] *= _share_before(knots, envelope, length / rate)
-    gain = _gains(wanted, groups, omni, frames, carriers)
+    gain = _gains(wanted, groups, shaped[OMNI], frames, carriers)
 
+    # A plane wave of power psi in a diffuse field of power 1 - psi, written so that W is one carrier
+    # whatever psi: X, Y, Z are psi times it along the direction, and the rest of their covariance from
+    # other carriers.
+    along, around = np.sqrt(directness * (1.0 - directness)), np.sqrt((1.0 - directness) / 3.0)
+    mix = np.zeros((n_frames, 4, 5, N_BANDS), np.float32)
+    mix[:, 0, OMNI] = gain.T
+    for row, carrier, axis in ((1, AROUND_Y, 1), (2, AROUND_Z, 2), (3, AROUND_X, 0)):
+        mix[:, row, OMNI] = (gain * directness * direction[..., axis]).T
+        mix[:, row, ALONG] = (gain * along * direction[..., axis]).T
+        mix[:, row, carrier] = (gain * around).T
     result = np.empty((4, length), np.float32)
     shaped = shaped.reshape(-1, length)
-    for frame, (first, last) in enumerate(frames):
-        mix = np.zeros((4, 5, N_BANDS), np.float32)
-        mix[0, DIRECTED], mix[0, AMBIENT] = gain[:, frame] * (directed[:, frame], ambient[:, frame])
-        for row, carrier, axis in ((1, AMBIENT_Y, 1), (2, AMBIENT_Z, 2), (3, AMBIENT_X, 0)):
-            mix[row, DIRECTED] = mix[0, DIRECTED] * direction[:, frame, axis]
-            mix[row, carrier] = mix[0, AMBIENT] / np.sqrt(3.0)
-        result[:, first:last] = mix.reshape(4, -1) @ shaped[:, first:last]
+    for weights, (first, last) in zip(mix.reshape(n_frames, 4, -1), frames, strict=True):
+        result[:, first:last] = weights @ shaped[:, first:last]
 
     fade = min(int(0.01 * rate), length)
     result[:, length - fade :] *= np.cos(0.5 * np.pi * (np.arange(fade) + 1.0) / fade).astype(np.float32) ** 2

@@ -91,6 +91,31 @@ def test_occlusion_is_that_of_a_wall():
     assert not caster.occluded(a, a - [1.0, 0, 0]).any()
 
 
+@given(st.tuples(*(st.one_of(st.floats(0.0, 1.0), st.sampled_from([0.0, 1.0, 0.001, 0.999])) for _ in range(3))))
+def test_points_step_off_the_walls_into_the_room(place):
+    caster = Raycaster(scene_of((box([0, 0, 0], SIZE), material())))
+    point = np.array([place]) * SIZE
+    moved = caster.off_surfaces(point)
+    assert (moved > 0.0099).all()
+    assert (SIZE - moved > 0.0099).all()
+    needed = np.clip(point, 0.01, SIZE - 0.01)
+    np.testing.assert_allclose(moved, needed, atol=1e-4)
+
+
+def test_points_step_off_a_slope_on_their_own_side():
+    slope = quad([-5, -5, -5], [5, -5, 5], [5, 5, 5], [-5, 5, -5])  # z = x
+    caster = Raycaster(scene_of((slope, material())))
+    normal = np.array([-1.0, 0.0, 1.0]) / np.sqrt(2.0)
+    points = np.array([1.0, 2.0, 1.0]) + np.array([[0.0], [0.004], [-0.004], [0.5]]) * normal
+    moved = caster.off_surfaces(points)
+    np.testing.assert_allclose((moved - [1.0, 2.0, 1.0]) @ normal, [0.01, 0.01, -0.01, 0.5], atol=1e-4)
+
+
+def test_points_are_left_alone_where_there_is_nothing():
+    points = np.array([[0.0, 0.0, 0.0]])
+    np.testing.assert_array_equal(Raycaster(scene_of()).off_surfaces(points), points)
+
+
 def test_nothing_is_met_where_there_is_nothing():
     caster = Raycaster(scene_of())
     hits = caster.intersect(np.zeros((4, 3)), np.eye(4, 3))

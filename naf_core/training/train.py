@@ -24,8 +24,8 @@ class TrainConfig:
     """How the decoder is trained."""
 
     epochs: float = 20.0
-    batch: int = 4096
-    rate: float = 1.5e-3  # peak learning rate, one cosine down
+    batch: int = 2048
+    rate: float = 1.2e-3  # peak learning rate, one cosine down
     weight_decay: float = 1e-3
     seed: int = 0
     threads: int = 2

@@ -11,7 +11,7 @@ from pathlib import Path
 import bpy
 import pytest
 
-from blender_addon import command, sheet, strips
+from blender_addon import command, picture, sheet, strips
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -67,24 +67,20 @@ def test_the_results_can_move_together(film, tmp_path) -> None:
         assert Path(bpy.path.abspath(strip.sound.filepath)).is_file()
 
 
-def test_the_picture_shows_the_map(film, tmp_path) -> None:
+def test_the_picture_shows_the_map(film, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(picture, "WIDTH", 96)
+    monkeypatch.setattr(picture, "HEIGHT", 72)
     assert bake(film, tmp_path / "out", picture=True) == 0
     image = bpy.data.images.load(str(tmp_path / "out/floor.png"))
-    assert tuple(image.size) == (960, 720)
-    middle = 4 * (960 * 180 + 480)  # the lower half of the stand-in's map is grey, the upper is not there
-    assert [round(255 * value) for value in image.pixels[middle : middle + 3]] == pytest.approx(
-        [128] * 3, abs=3
-    )
+    assert tuple(image.size) == (96, 72)
+    middle = 4 * (96 * 26 + 48)  # the lower half of the stand-in's map is grey, the upper is not there
+    assert [round(255 * value) for value in image.pixels[middle : middle + 3]] == pytest.approx([128] * 3, abs=3)
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "out/film_baked.blend"))
-    assert len([item for item in bpy.data.objects if item.type == "CAMERA"]) == 1, (
-        "the picture's camera stayed"
-    )
+    assert len([item for item in bpy.data.objects if item.type == "CAMERA"]) == 1, "the picture's camera stayed"
 
 
 @pytest.mark.parametrize(("mode", "said"), [("error", "convert it"), ("crash", "the probe grid is empty")])
-def test_failures_have_a_message_and_leave_nothing(
-    film, acoustics, tmp_path, capfd, mode: str, said: str
-) -> None:
+def test_failures_have_a_message_and_leave_nothing(film, acoustics, tmp_path, capfd, mode: str, said: str) -> None:
     acoustics["mode"] = mode
     assert bake(film, tmp_path / "out") == 1
     err = capfd.readouterr().err

@@ -24,9 +24,7 @@ def find(heads: np.ndarray = HEADS, chosen: bpy.types.Object | None = None) -> f
 def plane(link: Callable) -> Callable[..., bpy.types.Object]:
     """Makes a level rectangle of ``size`` (x, y) around ``at``, facing up."""
 
-    def make(
-        name: str, size: tuple[float, float], at: tuple[float, float, float] = (0.0, 0.0, 0.0), **settings
-    ):
+    def make(name: str, size: tuple[float, float], at: tuple[float, float, float] = (0.0, 0.0, 0.0), **settings):
         x, y = 0.5 * size[0], 0.5 * size[1]
         mesh = bpy.data.meshes.new(name)
         mesh.from_pydata([(-x, -y, 0), (x, -y, 0), (x, y, 0), (-x, y, 0)], [], [(0, 1, 2, 3)])

@@ -39,7 +39,6 @@ def nodes_on(item: bpy.types.Object) -> tuple[bpy.types.NodeTree, bpy.types.Node
     return tree, tree.nodes.new("NodeGroupOutput")
 
 
-
 # Where and how large things are.
 
 

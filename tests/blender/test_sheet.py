@@ -12,6 +12,7 @@ import pytest
 from blender_addon import sheet
 from blender_addon.floor import Floor
 from blender_addon.geometry import read_scene
+from naf_core.errors import UserError
 
 # Colours of the quarters of the picture from above: ((north west, north east), (south west, south east)).
 QUARTERS = (((255, 0, 0), (0, 255, 0)), ((0, 0, 255), None))
@@ -134,10 +135,11 @@ def test_a_picture_that_cannot_be_read_changes_nothing(pictures: sheet.Map, tmp_
     scene = bpy.context.scene
     sheet.lay(scene, a_floor(), pictures)
     before = names_of_all()
-    gone = sheet.Map(tmp_path / "gone.png", None, 0.0, 1.0)
-    with pytest.raises(RuntimeError):
-        sheet.lay(scene, a_floor(), gone)
-    assert names_of_all() == before
+    for paths in ((tmp_path / "gone.png", pictures.legend), (pictures.image, tmp_path / "gone.png")):
+        with pytest.raises(UserError, match=r"gone\.png"):
+            sheet.lay(scene, a_floor(), sheet.Map(*paths, 0.0, 1.0))
+    (found,) = sheet.own_sheets(scene)
+    assert found.data.materials[0].node_tree.nodes["Image Texture"].image.name == before["images"][1]
 
 
 def test_solid_shading_finds_the_texture(pictures: sheet.Map) -> None:

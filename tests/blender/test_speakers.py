@@ -177,9 +177,7 @@ def test_a_folder_is_no_sound(speaker: Make, tmp_path: Path) -> None:
         sound_file(item, tmp_path)
 
 
-def test_a_file_without_permission_is_refused(
-    speaker: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_without_permission_is_refused(speaker: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     item = speaker()
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may read every file
     with pytest.raises(UserError, match="may not be read: change the permissions"):

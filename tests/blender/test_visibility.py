@@ -112,9 +112,7 @@ def test_instancers_follow_the_render(box: Make, link: Make) -> None:
 
 @pytest.mark.parametrize("hide_viewport", [False, True])
 @pytest.mark.parametrize("hide_render", [False, True])
-def test_instances_of_nodes_follow_the_render(
-    box: Make, link: Make, hide_viewport: bool, hide_render: bool
-) -> None:
+def test_instances_of_nodes_follow_the_render(box: Make, link: Make, hide_viewport: bool, hide_render: bool) -> None:
     # As Cycles renders them: an Object Info node shows its object even when that is hidden, a Collection Info
     # node does not.
     source = bpy.data.collections.new("Source")

@@ -1,0 +1,137 @@
+"""What the panels say, drawn into a layout that only notes what it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import bpy
+import pytest
+
+from blender_addon import panels
+from blender_addon.operators import Activity
+
+
+class Layout:
+    """Notes labels, properties and operators, and checks that these exist."""
+
+    def __init__(self, notes: list[str] | None = None) -> None:
+        self.notes = [] if notes is None else notes
+
+    def _part(self, **_options) -> Layout:
+        return Layout(self.notes)
+
+    row = column = box = _part
+
+    def label(self, *, text: str, **_options) -> None:
+        self.notes.append(text)
+
+    def progress(self, *, factor: float, text: str) -> None:
+        assert 0.0 <= factor <= 1.0
+        self.notes.append(text)
+
+    def prop(self, owner: bpy.types.bpy_struct, name: str, **_options) -> None:
+        assert name in owner.bl_rna.properties, name
+        self.notes.append(f"<{name}>")
+
+    def operator(self, name: str, **_options) -> None:
+        group, operator = name.split(".")
+        assert getattr(getattr(bpy.ops, group), operator).get_rna_type()
+        self.notes.append(f"[{operator}]")
+
+
+def drawn(panel: type, **changes) -> list[str]:
+    shading = SimpleNamespace(type="SOLID", color_type="MATERIAL")
+    context = SimpleNamespace(scene=bpy.context.scene, space_data=SimpleNamespace(shading=shading), **changes)
+    layout = Layout()
+    panel.draw(SimpleNamespace(layout=layout), context)
+    return layout.notes
+
+
+def test_the_buttons() -> None:
+    assert drawn(panels.ACOUSTICS_PT_main) == ["[bake]", "[loudness_map]", "[clear]"]
+
+
+def test_after_a_bake_the_scale_the_hint_and_the_warnings_show(scene) -> None:
+    bpy.ops.acoustics.bake()
+    notes = drawn(panels.ACOUSTICS_PT_main)
+    assert "40 to 70 dB(A)" in notes
+    assert "The scene is open." in notes
+    assert "Material Preview" in " ".join(notes)
+    assert ["<hide_viewport>", "<hide_render>"] == [note for note in notes if note.startswith("<")]
+
+
+def test_warnings_of_another_file_do_not_show(scene) -> None:
+    bpy.ops.acoustics.bake()
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    assert drawn(panels.ACOUSTICS_PT_main) == ["[bake]", "[loudness_map]", "[clear]"]
+
+
+def test_while_a_job_runs_only_cancel_is_offered(monkeypatch: pytest.MonkeyPatch) -> None:
+    running = SimpleNamespace(fraction=0.42, message="Scanning the rooms")
+    monkeypatch.setattr(Activity, "running", running)
+    assert drawn(panels.ACOUSTICS_PT_main) == ["42%  Scanning the rooms", "[cancel]"]
+
+
+def test_what_is_missing_is_said(camera: Callable, speaker: Callable) -> None:
+    notes = " ".join(drawn(panels.ACOUSTICS_PT_check))
+    assert "No camera" in notes and "No Speaker" in notes
+    camera("Head")
+    speaker("Talker", path=None)
+    speaker("Music").data.muted = True
+    notes = drawn(panels.ACOUSTICS_PT_check)
+    assert "Active camera: Head" in notes
+    assert "Talker: no sound" in notes and "Music (muted)" in notes
+
+
+def test_many_speakers_are_not_all_listed(speaker: Callable) -> None:
+    for number in range(panels.MAX_ROWS + 3):
+        speaker(f"Speaker {number}")
+    notes = drawn(panels.ACOUSTICS_PT_check)
+    assert len([note for note in notes if note.startswith("Speaker ")]) == panels.MAX_ROWS
+    assert "and more" in notes
+
+
+def test_guesses_are_shown(box: Callable) -> None:
+    item = box("Floor")
+    item.data.materials.append(bpy.data.materials.new("Thick carpet"))
+    (line,) = [note for note in drawn(panels.ACOUSTICS_PT_materials) if note.startswith("Thick carpet")]
+    assert "guessed from the name" in line
+
+
+def test_an_unsaved_file_is_told_where_its_sounds_would_go() -> None:
+    assert "Save the .blend file first" in " ".join(drawn(panels.ACOUSTICS_PT_output))
+    bpy.context.scene.acoustics.directory = bpy.app.tempdir
+    assert "Save the .blend file first" not in " ".join(drawn(panels.ACOUSTICS_PT_output))
+
+
+def test_settings_that_do_not_count_are_hidden() -> None:
+    settings = bpy.context.scene.acoustics
+    assert not {"<map_frame>", "<map_minimum>"} & set(drawn(panels.ACOUSTICS_PT_map))
+    settings.map_current_frame, settings.map_range = False, "FIXED"
+    assert {"<map_frame>", "<map_minimum>", "<map_maximum>"} <= set(drawn(panels.ACOUSTICS_PT_map))
+
+
+def test_every_setting_of_the_scene_has_its_place() -> None:
+    settings = bpy.context.scene.acoustics
+    settings.map_current_frame, settings.map_range = False, "FIXED"
+    sidebar = [cls for cls in panels._CLASSES if cls.__name__.startswith("ACOUSTICS_PT")]
+    shown = {note for cls in sidebar for note in drawn(cls)}
+    names = {p.identifier for p in settings.bl_rna.properties if not p.is_hidden} - {"rna_type", "name"}
+    assert names == {name for name in names if f"<{name}>" in shown}
+
+
+def test_materials_and_objects(speaker: Callable, box: Callable) -> None:
+    material = bpy.data.materials.new("Oak floor")
+    assert "guessed" in " ".join(drawn(panels.MATERIAL_PT_acoustics, material=material))
+    material.acoustics.mode = "CUSTOM"
+    assert drawn(panels.MATERIAL_PT_acoustics, material=material).count("<absorption>") == 8
+    assert drawn(panels.OBJECT_PT_acoustics, object=box()) == ["<include>"]
+    assert drawn(panels.DATA_PT_acoustics, object=speaker()) == ["<include>", "<level>"]
+
+
+def test_lines_keep_to_the_width() -> None:
+    text = "“Toy robot” moves: sound meets it where it is at frame 1, and averyveryverylongwordthatcannotbebroken."
+    lines = list(panels.wrapped(text))
+    assert " ".join(lines) == text
+    assert all(len(line) <= panels.WRAP for line in lines[:-1])

@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from naf_core.air import Air
+from naf_core.features import N_FEATURES, Ends, PairFeatures, floored_level, intensity_ratio, later, pair_features
+from naf_core.pairs import Pairs
+from naf_core.probes import N_DEPTHS, Surroundings
+from naf_core.response import FRAME_EDGES, FRAME_WIDTHS, N_FRAMES
+
+DELAYS = st.floats(0.0, 0.3)
+LEVELS = st.lists(st.floats(-110.0, 20.0), min_size=N_FRAMES, max_size=N_FRAMES)
+
+
+def in_frames(energy: np.ndarray) -> np.ndarray:
+    """Energies (N_FRAMES,) as (1, 8, N_FRAMES, 1)."""
+    return np.broadcast_to(energy.astype(np.float32)[None, None, :, None], (1, 8, N_FRAMES, 1))
+
+
+def decay(reverberation_time: float, edges: np.ndarray) -> np.ndarray:
+    """Energy of an exponential decay beyond each of ``edges``."""
+    return 10.0 ** (-6.0 * edges / reverberation_time)
+
+
+def random_ends(n: int, seed: int) -> Ends:
+    rng = np.random.default_rng(seed)
+    reverberation = rng.uniform(0.2, 2.0, (2, n, 8, 1))
+    energies = []
+    for times in reverberation:
+        omnidirectional = -np.diff(decay(times, FRAME_EDGES)) * rng.uniform(0.5, 2.0, (n, 8, N_FRAMES))
+        direction = rng.uniform(-0.5, 0.5, (n, 8, N_FRAMES, 3))
+        energies.append(
+            np.concatenate([omnidirectional[..., None], omnidirectional[..., None] * direction], axis=-1)
+        )
+    around = Surroundings(
+        depths=np.sort(rng.uniform(0.2, 8.0, (n, N_DEPTHS)), axis=1).astype(np.float32),
+        absorption=rng.random((n, 8), np.float32),
+        scattering=rng.random((n, 8), np.float32),
+        escape=rng.random(n, np.float32),
+    )
+    return Ends(energies[0].astype(np.float32), energies[1].astype(np.float32), around)
+
+
+def random_pairs(n: int, seed: int) -> Pairs:
+    rng = np.random.default_rng(seed)
+    direction, way_direction = rng.normal(size=(2, n, 3))
+    distance = rng.uniform(0.2, 12.0, n)
+    return Pairs(
+        distance=distance.astype(np.float32),
+        direction=(direction / np.linalg.norm(direction, axis=1, keepdims=True)).astype(np.float32),
+        visible=rng.random(n) < 0.5,
+        soft=rng.random(n, np.float32),
+        way=(distance + rng.uniform(0.0, 5.0, n)).astype(np.float32),
+        way_direction=(way_direction / np.linalg.norm(way_direction, axis=1, keepdims=True)).astype(np.float32),
+        common=rng.random((n, 2), np.float32),
+    )
+
+
+def features(emitter: Ends, listener: Ends, pairs: Pairs) -> PairFeatures:
+    height = np.linspace(0.0, 2.0, len(pairs.distance)).astype(np.float32)
+    return pair_features(emitter, listener, pairs, Air().absorption(), 343.2, height)
+
+
+@given(DELAYS)
+def test_later_frames_of_steady_energy_are_its_overlap(delay):
+    shifted = later(in_frames(FRAME_WIDTHS), np.array([delay]))
+    start, end = (np.minimum(FRAME_EDGES[part] + delay, FRAME_EDGES[-1]) for part in (slice(-1), slice(1, None)))
+    np.testing.assert_allclose(shifted[0, 3, :, 0], end - start, rtol=2e-3, atol=2e-6)
+
+
+@given(DELAYS, st.floats(0.2, 4.0))
+def test_later_frames_of_a_decay_are_the_decay_from_there_on(delay, reverberation_time):
+    shifted = later(in_frames(-np.diff(decay(reverberation_time, FRAME_EDGES))), np.array([delay]))[0, 0, :, 0]
+    expected = -np.diff(decay(reverberation_time, FRAME_EDGES + delay))
+    # Energy counts as spread evenly over a frame: what that may misplace grows with the frame in which it was.
+    source = np.interp(FRAME_EDGES[1:] + delay, FRAME_EDGES[1:], FRAME_WIDTHS)
+    fall = 60.0 * source / reverberation_time  # dB within it
+    known = (FRAME_EDGES[1:] + delay < FRAME_EDGES[-1]) & (fall < 6.0)
+    error = 10.0 * np.log10(shifted[known] / expected[known])
+    assert (np.abs(error) < 0.05 + 0.5 * fall[known]).all()
+
+
+def test_a_decay_keeps_its_late_frames():
+    # A strong first reflection, as close to a wall, must not drown what comes 100 dB below it.
+    energy = -np.diff(decay(1.0, FRAME_EDGES))
+    energy[0] = 100.0
+    shifted = later(in_frames(energy), np.zeros(1))[0, 0, :, 0]
+    audible = energy > 1e-8
+    np.testing.assert_allclose(shifted[audible], energy[audible], rtol=1e-3)
+
+
+@given(DELAYS, LEVELS)
+def test_no_energy_is_made_or_lost_but_what_comes_before(delay, level):
+    energy = 10.0 ** (np.array(level) / 10.0)
+    shifted = later(in_frames(energy), np.array([delay]))[0, 0, :, 0]
+    before = np.interp(delay, FRAME_EDGES, np.append(0.0, np.cumsum(energy)))
+    assert (shifted >= 0.0).all()
+    assert shifted.sum() == pytest.approx(energy.sum() - before, rel=1e-4, abs=1e-5 * energy.sum())
+
+
+def test_without_delay_nothing_changes():
+    ends = random_ends(3, 1)
+    unchanged = later(ends.energy[..., :1], np.zeros(3))
+    np.testing.assert_allclose(unchanged, ends.energy[..., :1], rtol=1e-3, atol=1e-12)
+
+
+def test_each_pair_has_its_own_delay():
+    energy = np.repeat(in_frames(FRAME_WIDTHS), 2, axis=0)
+    together = later(energy, np.array([0.0, 0.1]))
+    np.testing.assert_allclose(together[0], later(energy[:1], np.array([0.0]))[0])
+    np.testing.assert_allclose(together[1], later(energy[1:], np.array([0.1]))[0])
+
+
+@given(LEVELS)
+def test_floored_levels_are_levels_but_never_shout(level):
+    energy = 10.0 ** (np.array(level) / 10.0)
+    floored = floored_level(energy)
+    loudest_later = np.maximum.accumulate(np.array(level)[::-1])[::-1]
+    assert (floored >= np.array(level) - 1e-6).all()
+    assert (floored >= loudest_later - 20.0 - 1e-6).all()
+    assert (floored <= np.maximum(loudest_later, -120.0) + 1e-6).all()
+    kept = np.array(level) > loudest_later - 20.0
+    np.testing.assert_allclose(floored[kept], np.array(level)[kept], atol=1e-6)
+
+
+def test_silence_has_a_level():
+    np.testing.assert_allclose(floored_level(np.zeros(N_FRAMES)), -120.0)
+
+
+def test_ratios_are_intensity_over_energy_within_bounds():
+    energy = np.array([[2.0, 1.0, -2.0, 0.0], [0.0, 0.0, 0.0, 0.0], [1.0, 3.0, 0.0, -3.0]])
+    np.testing.assert_allclose(intensity_ratio(energy), [[0.5, -1.0, 0.0], [0, 0, 0], [1.0, 0.0, -1.0]])
+
+
+def test_exchanging_the_ends_changes_no_input():
+    a, b, pairs = random_ends(5, 2), random_ends(5, 3), random_pairs(5, 4)
+    there = features(a, b, pairs)
+    back = features(b, a, replace(pairs, direction=-pairs.direction))
+    np.testing.assert_array_equal(there.inputs, back.inputs)
+    np.testing.assert_array_equal(there.base_level, back.base_level)
+
+
+def test_the_ends_do_matter():
+    a, b, pairs = random_ends(5, 2), random_ends(5, 3), random_pairs(5, 4)
+    assert (features(a, b, pairs).inputs != features(a, a, pairs).inputs).any(axis=(1, 2)).all()
+    # The direction in which an end hears its own early echo counts towards the other end, not in world axes.
+    turned = features(a, b, replace(pairs, direction=-pairs.direction)).inputs
+    assert (features(a, b, pairs).inputs != turned).any(axis=(1, 2)).all()
+
+
+def test_inputs_are_finite_and_as_many_as_said():
+    a, b = random_ends(4, 5), random_ends(4, 6)
+    silent = Ends(np.zeros_like(a.energy), np.zeros_like(a.wide), a.around)
+    pairs = random_pairs(4, 7)
+    close = replace(pairs, distance=np.zeros(4, np.float32), way=np.zeros(4, np.float32))
+    for one, other in ((a, b), (silent, b), (silent, silent)):
+        for geometry in (pairs, close):
+            made = features(one, other, geometry)
+            assert made.inputs.shape == (4, 8, N_FEATURES)
+            assert made.inputs.dtype == np.float32
+            for values in (made.inputs, made.base_level, made.bases):
+                assert np.isfinite(values).all()
+            assert np.abs(made.inputs).max() < 200.0
+
+
+def test_the_base_is_the_mean_of_both_self_responses():
+    a, pairs = random_ends(4, 8), random_pairs(4, 9)
+    pairs = replace(pairs, distance=np.zeros(4, np.float32))
+    same = Ends(a.energy, a.energy, a.around)
+    quiet = Ends(0.25 * a.energy, 0.25 * a.energy, a.around)
+    base = features(same, quiet, pairs).base_level
+    np.testing.assert_allclose(base, floored_level(0.625 * a.energy[..., 0]), atol=0.02)
+
+
+def test_early_frames_are_of_the_place_and_late_ones_of_the_room():
+    a, pairs = random_ends(2, 10), replace(random_pairs(2, 11), distance=np.zeros(2, np.float32))
+    base = features(a, a, pairs).base_level
+    early, late = FRAME_EDGES[:-1] < 0.02, FRAME_EDGES[:-1] >= 0.1
+    # The floor looks at later frames, so only frames that lie above it can be compared.
+    place, room = floored_level(a.energy[..., 0]), floored_level(a.wide[..., 0])
+    np.testing.assert_allclose(base[..., late], room[..., late], atol=0.05)
+    np.testing.assert_allclose(base[..., early], place[..., early], atol=0.05)
+
+
+def test_directions_are_given_along_the_way_straight_and_as_heard():
+    a, b, pairs = random_ends(3, 12), random_ends(3, 13), random_pairs(3, 14)
+    made = features(a, b, pairs)
+    assert made.bases.shape == (3, 8, N_FRAMES, 3, 3)
+    np.testing.assert_array_equal(made.bases[:, 2, 7, 0], pairs.way_direction)
+    np.testing.assert_array_equal(made.bases[:, 2, 7, 1], pairs.direction)
+    heard = intensity_ratio(later(b.energy, pairs.distance / 343.2))
+    np.testing.assert_allclose(made.bases[..., 2, :], heard, atol=1e-6)
+
+
+def test_ends_are_chosen_by_row():
+    ends = random_ends(4, 15)
+    part = ends[np.array([2, 0])]
+    np.testing.assert_array_equal(part.energy, ends.energy[[2, 0]])
+    np.testing.assert_array_equal(part.wide, ends.wide[[2, 0]])
+    np.testing.assert_array_equal(part.around.depths, ends.around.depths[[2, 0]])
