@@ -35,7 +35,7 @@ CORE = ("numpy", "runtime", "mesh")
 GROUPS = {
     "demo": (*CORE, "blender"),
     "bake": (*CORE, "blender"),
-    "test": (*CORE, "blender", "package", "test"),
+    "test": (*CORE, "blender", "package", "train", "test"),
     "bench": (*CORE, "blender"),
     "evaluate": CORE,
     "train": (*CORE, "train"),

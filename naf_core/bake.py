@@ -30,13 +30,13 @@ from naf_core.picture import write_plate, write_texels
 from naf_core.raycast import sphere_directions
 from naf_core.render import MAX_DURATION, mix, render
 from naf_core.response import EnergyResponse
-from naf_core.scene import Listener
 from naf_core.sound import FULL_SCALE_SPL, octave_spectrum, read_sound, write_sound
 
 Emit = Callable[[dict[str, Any]], None]
 
 _OPEN_SHARE = 0.1  # of all rays: when more escape, the scene is called open
 _TIGHT = 0.3  # m: whoever is surrounded more closely than this is inside something
+_LOOKS = 200  # moments at which the places of emitters and listener are checked
 _PAUSE = 0.1  # s between two progress events
 
 
@@ -93,8 +93,7 @@ class _Bake:
             )
         self.job, self.emit, self.scan = job, emit, scan
         self.warnings: list[dict[str, Any]] = []
-        listener = job.listener or Listener("", job.emitters[0].trajectory)
-        self.keys = [key_times(e.trajectory, listener.trajectory) for e in job.emitters] if job.listener else []
+        self.keys = [key_times(e.trajectory, job.listener.trajectory) for e in job.emitters] if job.listener else []
         self.progress = Progress(emit, self._expected())
 
     def _expected(self) -> dict[str, float]:
@@ -165,14 +164,16 @@ class _Bake:
                 " Close walls and ceiling if this is meant to be a room."
             )
         for thing in (*job.emitters, *([job.listener] if job.listener else [])):
-            positions = thing.trajectory.positions
+            times = thing.trajectory.times
+            looked = np.unique(np.linspace(0, len(times) - 1, _LOOKS).astype(int))
+            positions = thing.trajectory.positions[looked]
             lost = ~field.covers(positions)
             if not lost.any():
                 continue
             first = int(np.argmax(lost))
             when = ""
-            if not lost.all() and len(positions) > 1:
-                when = f" at frame {job.frame_start + first}"
+            if not lost.all():
+                when = f" at frame {job.frame_start + round(times[looked[first]] * job.fps)}"
             directions = sphere_directions(64)
             around = field.caster.intersect(np.repeat(positions[first][None], len(directions), axis=0), directions)
             if np.isfinite(around.distance).all() and np.median(around.distance) < _TIGHT:
@@ -220,7 +221,7 @@ class _Bake:
                 "min": limits[0],
                 "max": limits[1],
                 "frame": frame,
-                "ear_height_m": floor.ear_height,
+                "ear_height_m": round(floor.ear_height, 3),
                 "texels": [floor.width, floor.height],
                 "percentiles_dBA": _percentiles(result.levels[known]),
             }
@@ -302,9 +303,11 @@ class _Bake:
             "warnings": self.warnings,
             "timings_s": self.progress.seconds,
         }
-        (part / "report.json").write_text(
-            json.dumps(text, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
-        )
+        written = json.dumps(text, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        try:
+            (part / "report.json").write_text(written, encoding="utf-8", errors="replace")
+        except OSError as error:
+            raise UserError(f"The report cannot be written to {job.output} ({error.strerror}).") from error
 
     def hand_over(self, part: Path, facts: dict[str, Any]) -> dict[str, Any]:
         """Give all files their names in the output folder."""

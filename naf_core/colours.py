@@ -21,9 +21,7 @@ def colours(levels: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
     low, high = limits
     place = np.clip((np.nan_to_num(levels, nan=low) - low) / (high - low), 0.0, 1.0) * (len(_STEPS) - 1)
     return (
-        np.stack(
-            [np.interp(place, np.arange(len(_STEPS)), _STEPS[:, channel]) for channel in range(3)], axis=-1
-        )
+        np.stack([np.interp(place, np.arange(len(_STEPS)), _STEPS[:, channel]) for channel in range(3)], axis=-1)
         .round()
         .astype(np.uint8)
     )

@@ -61,16 +61,17 @@ def later(energy: np.ndarray, delay: np.ndarray) -> np.ndarray:
 
     Energy is taken as spread evenly over each frame; nothing is known beyond the last.
     """
-    cumulative = np.zeros((*energy.shape[:2], N_FRAMES + 1, energy.shape[3]), np.float32)
-    np.cumsum(energy, axis=2, out=cumulative[:, :, 1:])
+    # Summed from the end, so that the weak late frames are not lost beside the strong early ones.
+    remaining = np.zeros((*energy.shape[:2], N_FRAMES + 1, energy.shape[3]), np.float32)
+    np.cumsum(energy[:, :, ::-1], axis=2, out=remaining[:, :, -2::-1])
     times = FRAME_EDGES[None] + np.asarray(delay, np.float64)[:, None]
     frame = np.clip(np.searchsorted(FRAME_EDGES, times, side="right") - 1, 0, N_FRAMES - 1)
     part = np.minimum((times - FRAME_EDGES[frame]) / (FRAME_EDGES[frame + 1] - FRAME_EDGES[frame]), 1.0)
     part = part.astype(np.float32)[:, None, :, None]
     rows = np.arange(len(energy))[:, None]
-    left = cumulative[rows, :, frame].transpose(0, 2, 1, 3)
-    right = cumulative[rows, :, frame + 1].transpose(0, 2, 1, 3)
-    return np.maximum(np.diff(left + (right - left) * part, axis=2), 0.0)
+    left = remaining[rows, :, frame].transpose(0, 2, 1, 3)
+    right = remaining[rows, :, frame + 1].transpose(0, 2, 1, 3)
+    return -np.diff(left + (right - left) * part, axis=2)
 
 
 def floored_level(energy: np.ndarray) -> np.ndarray:

@@ -68,9 +68,7 @@ class FloorMap:
         for name, shape in (("origin", (3,)), ("u", (3,)), ("v", (3,)), ("triangles", (-1, 3, 3))):
             value = np.asarray(getattr(self, name), dtype=np.float64).reshape(shape)
             if not np.isfinite(value).all():
-                raise UserError(
-                    f"The floor's {name} has values that are not finite numbers: repair its mesh."
-                )
+                raise UserError(f"The floor's {name} has values that are not finite numbers: repair its mesh.")
             object.__setattr__(self, name, value)
         if np.linalg.norm(np.cross(self.u, self.v)) < 1e-9:
             raise UserError("The floor has no area: choose another floor, or give it a size.")
@@ -141,9 +139,7 @@ class Job:
         if self.kind == "map" and self.map is None:
             raise UserError("There is no floor to paint: choose a floor object.")
         if self.map is not None and not 0 <= self.map.frame_index < self.n_frames:
-            raise UserError(
-                f"The map's frame {self.map.frame_index} is outside the {self.n_frames} frames of the job."
-            )
+            raise UserError(f"The map's frame {self.map.frame_index} is outside the {self.n_frames} frames of the job.")
         times = self.times
         for thing in (*self.emitters, *([self.listener] if self.listener else [])):
             if not np.array_equal(thing.trajectory.times, times):
@@ -179,7 +175,8 @@ class Job:
                 for name in ("origin", "u", "v", "triangles"):
                     file[f"floor/{name}"] = getattr(self.map, name)
         os.replace(motion, folder / MOTION_FILE)
-        text = json.dumps(self._description(), indent=1, ensure_ascii=False, allow_nan=False)
+        # ASCII: paths may hold bytes that are no text, which only escapes can carry.
+        text = json.dumps(self._description(), indent=1, allow_nan=False)
         part = folder / (JOB_FILE + ".part")
         part.write_text(text + "\n", encoding="utf-8")
         os.replace(part, folder / JOB_FILE)

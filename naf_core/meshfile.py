@@ -33,6 +33,7 @@ _DAMAGE = (
     TypeError,
     ValueError,
     DeprecationWarning,
+    ImportError,
     struct.error,
 )
 
@@ -60,9 +61,7 @@ def read_mesh(path: str | Path, materials: Mapping[str, Material] | None = None)
         offset += len(points)
     if not sum(map(len, triangles)):
         raise UserError(f"{path} holds no triangles: give a file with a mesh.")
-    scene = Scene(
-        np.concatenate(vertices), np.concatenate(triangles), np.concatenate(index), list(chosen.values())
-    )
+    scene = Scene(np.concatenate(vertices), np.concatenate(triangles), np.concatenate(index), list(chosen.values()))
     return scene, notes
 
 
@@ -77,14 +76,10 @@ def read_materials(path: str | Path) -> dict[str, Material]:
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} cannot be read as JSON: {error}") from error
     if not isinstance(entries, dict):
-        raise UserError(
-            f'{path} is not of the form {{"name": {{"absorption": [...], "scattering": [...]}}}}.'
-        )
+        raise UserError(f'{path} is not of the form {{"name": {{"absorption": [...], "scattering": [...]}}}}.')
     result = {}
     for name, values in entries.items():
-        lists = [
-            values.get(key) if isinstance(values, dict) else None for key in ("absorption", "scattering")
-        ]
+        lists = [values.get(key) if isinstance(values, dict) else None for key in ("absorption", "scattering")]
         if not all(isinstance(numbers, list) for numbers in lists):
             raise UserError(f"Material “{name}” in {path} needs two lists, absorption and scattering.", name)
         result[name] = Material(name, tuple(lists[0]), tuple(lists[1]), source=path.name)

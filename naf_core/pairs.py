@@ -20,7 +20,7 @@ _BATCH = 1 << 22
 class Sight:
     """What n points see of P probes.
 
-    ``sees`` (n, P) bool; ``distance`` (n, P) m, inf for hidden probes; ``weight`` (n, P) float32 normalised Gaussian
+    ``sees`` (n, P) bool; ``distance`` (n, P) m, inf for probes that are out of reach; ``weight`` (n, P) float32 normalised Gaussian
     kernels over the nearest visible probes. A point that sees no probe takes the nearest ones, as if it saw them,
     and is marked in ``lost`` (n,).
     """
@@ -67,7 +67,8 @@ def sight(caster: Raycaster, probes: np.ndarray, points: np.ndarray, bandwidth: 
     exponent = np.where(near, nearest**2 - np.where(near, usable, 0.0) ** 2, -np.inf) / (2.0 * bandwidth**2)
     weight = np.exp(exponent)
     weight /= np.maximum(weight.sum(axis=1, keepdims=True), 1e-30)
-    return Sight(sees, np.where(sees, separation, np.float32(np.inf)), weight.astype(np.float32), lost)
+    known = sees | (lost[:, None] & near)
+    return Sight(sees, np.where(known, separation, np.float32(np.inf)), weight.astype(np.float32), lost)
 
 
 def pair_geometry(

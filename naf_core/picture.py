@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
 from naf_core.colours import TICK_DB, colours
+from naf_core.errors import UserError
 from naf_core.job import FloorMap
 from naf_core.loudness import FloorLevels, Source
 
@@ -77,8 +78,12 @@ def write_plate(
 
 def _save(picture: Image.Image, path: Path) -> None:
     part = path.with_name(path.name + ".part")
-    picture.save(part, format="PNG")
-    os.replace(part, path)
+    try:
+        picture.save(part, format="PNG")
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise UserError(f"{path} cannot be written ({error.strerror}): choose another folder.") from error
 
 
 def _on_floor(floor: FloorMap, position: np.ndarray) -> tuple[float, float]:
@@ -88,9 +93,7 @@ def _on_floor(floor: FloorMap, position: np.ndarray) -> tuple[float, float]:
     return float(across), float(up)
 
 
-def _painted(
-    result: FloorLevels, limits: tuple[float, float], shape: tuple[int, int], mirrored: bool
-) -> Image.Image:
+def _painted(result: FloorLevels, limits: tuple[float, float], shape: tuple[int, int], mirrored: bool) -> Image.Image:
     """The map enlarged to ``shape``: smooth colours, sharp walls, contours."""
     known = np.isfinite(result.levels)
     order = (slice(None, None, -1), slice(None, None, -1 if mirrored else 1))
@@ -112,8 +115,7 @@ def _painted(
 def _enlarge(values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Bilinear enlargement of texels (h, w) to pixels ``shape``; the outermost half texels are held."""
     axes = [
-        np.clip((np.arange(n) + 0.5) * size / n - 0.5, 0, size - 1)
-        for n, size in zip(shape, values.shape, strict=True)
+        np.clip((np.arange(n) + 0.5) * size / n - 0.5, 0, size - 1) for n, size in zip(shape, values.shape, strict=True)
     ]
     return ndimage.map_coordinates(values, np.meshgrid(*axes, indexing="ij"), order=1)
 
@@ -221,7 +223,7 @@ def _write(
 def _font(text: str, size: int) -> tuple[ImageFont.FreeTypeFont, str]:
     """A font that has the letters of ``text``, and the text; without one, accents are left off."""
     own = ImageFont.load_default(size)
-    text = " ".join(text.split())
+    text = " ".join(text.encode("utf-8", "replace").decode("utf-8").split())
     text = text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
     if text.isascii():
         return own, text

@@ -63,9 +63,9 @@ def scene_facts(scene: Scene, name: str, field: Field) -> dict[str, Any]:
         "probes": len(field.scan_.positions),
         "escaping_rays": round(field.escape, 4),
         "air": {
-            "temperature_C": air.temperature,
-            "humidity_percent": air.humidity,
-            "pressure_kPa": air.pressure,
+            "temperature_C": round(air.temperature, 3),
+            "humidity_percent": round(air.humidity, 3),
+            "pressure_kPa": round(air.pressure, 3),
             "speed_of_sound_m_s": round(air.speed_of_sound, 2),
         },
         "materials": [

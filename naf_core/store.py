@@ -43,7 +43,7 @@ def write_texts(file: h5py.Group, name: str, texts: Sequence[str]) -> None:
     """Write ``texts`` as a dataset of UTF-8 strings of one length."""
     import h5py
 
-    encoded = [text.encode("utf-8") for text in texts]
+    encoded = [text.encode("utf-8", "replace") for text in texts]
     length = max(map(len, encoded), default=1) or 1
     file.create_dataset(name, data=np.array(encoded, h5py.string_dtype("utf-8", length)))
 

@@ -28,9 +28,7 @@ class DiffuseField:
     along x at which the listener stands. The direct sound is exact.
     """
 
-    def __init__(
-        self, scene: Scene, level_db: float = -10.0, slope_db: float = 0.0, decay: float = 0.5
-    ) -> None:
+    def __init__(self, scene: Scene, level_db: float = -10.0, slope_db: float = 0.0, decay: float = 0.5) -> None:
         self.scene, self.caster = scene, Raycaster(scene)
         self.level_db, self.slope_db, self.decay = level_db, slope_db, decay
         self.scan_ = SimpleNamespace(positions=np.zeros((7, 3)))
@@ -38,9 +36,7 @@ class DiffuseField:
         self.pairs = 0
 
     @classmethod
-    def scan(
-        cls, scene: Scene, *, seed: int = 0, progress: Callable[[float], None] | None = None
-    ) -> DiffuseField:
+    def scan(cls, scene: Scene, *, seed: int = 0, progress: Callable[[float], None] | None = None) -> DiffuseField:
         """Stands in for Field.scan."""
         for fraction in (0.0, 0.5, 1.0):
             if progress is not None:

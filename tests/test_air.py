@@ -46,9 +46,7 @@ def test_absorption_takes_any_frequencies():
     np.testing.assert_allclose(Air().absorption((1000.0,))[0], Air().absorption()[4])
 
 
-@pytest.mark.parametrize(
-    ("temperature", "speed"), [(-20.0, 318.9), (0.0, 331.3), (20.0, 343.2), (30.0, 349.0)]
-)
+@pytest.mark.parametrize(("temperature", "speed"), [(-20.0, 318.9), (0.0, 331.3), (20.0, 343.2), (30.0, 349.0)])
 def test_speed_of_sound(temperature, speed):
     assert Air(temperature=temperature).speed_of_sound == pytest.approx(speed, abs=0.2)
 

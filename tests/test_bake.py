@@ -188,6 +188,18 @@ def test_the_same_seed_gives_the_same_sound(tmp_path):
     assert Path(first["mix"]).read_bytes() == Path(again["mix"]).read_bytes()
 
 
+def test_the_field_itself_bakes_a_small_room(tmp_path):
+    work, events = job(tmp_path), []
+    result = run(work, events.append)
+    report = json.loads(Path(result["report"]).read_text(encoding="utf-8"))
+    assert warnings(events) == []
+    # Eyring: 0.161 * 90 / (-126 * ln(0.9)) = 1.09 s; the air takes its part at the top.
+    times = report["emitters"][0]["parameters"]["T30_s"]
+    assert times[3] == pytest.approx(1.09, rel=0.2)
+    assert times[7] < times[3]
+    assert 60.0 < report["map"]["percentiles_dBA"]["50"] < 90.0
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -49,8 +49,7 @@ def test_json_has_the_promised_keys(capsys, room, engine):
 
 def test_both_engines_agree(capsys, room):
     field, reference = (
-        json.loads(predict(capsys, room, *PAIR, "--json", "--engine", engine)[1])
-        for engine in ("field", "reference")
+        json.loads(predict(capsys, room, *PAIR, "--json", "--engine", engine)[1]) for engine in ("field", "reference")
     )
     np.testing.assert_allclose(field["G_dB"], reference["G_dB"], atol=1.5)
     np.testing.assert_allclose(field["C50_dB"], reference["C50_dB"], atol=3.0)
@@ -103,9 +102,7 @@ def test_the_impulse_response_holds_direct_sound_and_reflections(capsys, room, t
 
 def test_a_saved_field_is_used_as_it_is(capsys, room, tmp_path):
     Field.scan(Scene.load(room), seed=5).save(tmp_path / "field.h5")
-    first, again = (
-        predict(capsys, tmp_path / "field.h5", *PAIR, "--json", "--seed", seed)[1] for seed in (0, 1)
-    )
+    first, again = (predict(capsys, tmp_path / "field.h5", *PAIR, "--json", "--seed", seed)[1] for seed in (0, 1))
     assert first == again
     assert json.loads(first)["T30_s"][4] is not None
 

@@ -34,9 +34,7 @@ def random_ends(n: int, seed: int) -> Ends:
     for times in reverberation:
         omnidirectional = -np.diff(decay(times, FRAME_EDGES)) * rng.uniform(0.5, 2.0, (n, 8, N_FRAMES))
         direction = rng.uniform(-0.5, 0.5, (n, 8, N_FRAMES, 3))
-        energies.append(
-            np.concatenate([omnidirectional[..., None], omnidirectional[..., None] * direction], axis=-1)
-        )
+        energies.append(np.concatenate([omnidirectional[..., None], omnidirectional[..., None] * direction], axis=-1))
     around = Surroundings(
         depths=np.sort(rng.uniform(0.2, 8.0, (n, N_DEPTHS)), axis=1).astype(np.float32),
         absorption=rng.random((n, 8), np.float32),

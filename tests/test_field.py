@@ -10,9 +10,10 @@ from naf_core.bands import N_BANDS
 from naf_core.decoder import DecoderConfig, load_decoder, parameter_shapes, save_decoder
 from naf_core.errors import UserError
 from naf_core.field import Field, weights_path
+from naf_core.pairs import sight
 from naf_core.response import N_FRAMES
 from naf_core.scene import Scene
-from naf_core.tracer import trace
+from naf_core.tracer import tail_slopes, trace
 from tests.shapes import box, material, scene_of, two_rooms
 
 EMITTERS = np.array([[1.0, 1.0, 1.2], [1.0, 3.5, 1.2], [6.5, 3.4, 0.6], [2.0, 1.0, 2.0]])
@@ -67,7 +68,7 @@ def test_a_response_has_all_its_parts(field):
         assert np.isfinite(values).all()
     assert (response.energy[..., 0] > 0.0).all()
     assert (np.linalg.norm(response.energy[..., 1:], axis=-1) <= response.energy[..., 0] * 1.0001).all()
-    assert ((response.tail_slope < 0.0) & (response.tail_slope >= -2000.0)).all()
+    np.testing.assert_allclose(response.tail_slope, tail_slopes(response.energy[..., 0]), rtol=1e-3)
     for name, values in response.parameters().items():
         assert np.isfinite(values).all(), name
 
@@ -170,7 +171,8 @@ def test_a_walk_through_the_door_has_no_leap(trained):
     assert not hidden[0]
     assert hidden[-1]
     # The further into the other room, the quieter: several decibels over all.
-    assert (reflected[0] > reflected[-1] + 5.0).all()
+    assert (reflected[0] > reflected[-1] + 3.0).all()
+    assert (reflected[0] - reflected[-1]).mean() > 5.0
 
 
 def test_the_bundled_network_knows_how_a_room_decays():
@@ -197,6 +199,17 @@ def test_the_field_covers_the_rooms_and_nothing_else(field):
     assert np.isfinite(field.predict(outside, inside[:4]).energy).all()
     # Nothing of the direct sound passes the walls.
     assert (field.predict(outside, inside[:4]).direct == 0.0).all()
+
+
+def test_a_lost_point_hears_the_room_beside_it(field):
+    # Outside, right behind the wall: no probe is seen, yet what is read is that of the nearest ones.
+    ends = np.array([[[-0.2, 2.0, 1.3]], [[0.2, 2.0, 1.3]]], np.float32)
+    lost, inside = (sight(field.caster, field.scan_.positions, p, 0.6) for p in ends)
+    assert lost.lost[0]
+    beyond, within = field._ends(lost), field._ends(inside)
+    for name in ("energy", "wide"):
+        ratio = getattr(beyond, name)[..., 0].sum() / getattr(within, name)[..., 0].sum()
+        assert 0.5 < ratio < 2.0, name
 
 
 def test_a_seed_repeats_exactly_and_another_does_not(scene, weights, field):

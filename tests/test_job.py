@@ -37,9 +37,7 @@ def job(**changes: object) -> Job:
         "listener": Listener("Camera", path(3)),
         "output": Path("/somewhere/out"),
         "n_frames": 5,
-        "map": FloorMap(
-            32, 16, (0, 0, 0), (4, 0, 0), (0, 3, 0), [TRIANGLE], range_db=(40, 70), frame_index=2
-        ),
+        "map": FloorMap(32, 16, (0, 0, 0), (4, 0, 0), (0, 3, 0), [TRIANGLE], range_db=(40, 70), frame_index=2),
         "scene_name": "Küche",
     }
     return Job(**(values | changes))
@@ -73,7 +71,7 @@ def test_a_saved_job_comes_back_as_it_was(tmp_path, changes):
 
 def test_job_json_is_what_other_programs_may_rely_on(tmp_path):
     job().save(tmp_path)
-    text = json.loads((tmp_path / "job.json").read_text(encoding="utf-8"))
+    text = json.loads((tmp_path / "job.json").read_text(encoding="ascii"))
     assert text["version"] == 1
     assert text["kind"] == "bake"
     assert text["emitters"][0] == {
@@ -247,12 +245,25 @@ def test_a_motion_that_claims_more_than_it_holds_is_refused(tmp_path):
         Job.load(tmp_path)
 
 
+def saved(tmp_path_factory: pytest.TempPathFactory, name: str) -> Path:
+    """A folder with a job in it, written once."""
+    folder = tmp_path_factory.getbasetemp() / f"{name}-job"
+    if not folder.exists():
+        job().save(folder)
+    return folder
+
+
+def test_paths_that_are_no_text_survive(tmp_path):
+    odd = Emitter("Talker", path(1), "/sounds/caf\udce9.wav")
+    job(emitters=(odd,)).save(tmp_path)
+    assert Job.load(tmp_path).emitters[0].sound == "/sounds/caf\udce9.wav"
+
+
 @given(data=st.data())
 def test_damaged_files_give_a_user_error_and_nothing_else(tmp_path_factory, data):
-    folder = tmp_path_factory.getbasetemp() / "damaged-job"
-    job().save(folder)
-    file = folder / data.draw(st.sampled_from(["motion.h5", "job.json"]))
-    content = bytearray(file.read_bytes())
+    whole, folder = saved(tmp_path_factory, "whole"), saved(tmp_path_factory, "damaged")
+    name = data.draw(st.sampled_from(["motion.h5", "job.json"]))
+    file, content = folder / name, bytearray((whole / name).read_bytes())
     if data.draw(st.booleans()):
         content = content[: data.draw(st.integers(0, len(content)))]
     for _ in range(data.draw(st.integers(0, 8))):
@@ -263,6 +274,8 @@ def test_damaged_files_give_a_user_error_and_nothing_else(tmp_path_factory, data
         Job.load(folder)
     except UserError as error:
         assert error.message
+    finally:
+        file.write_bytes((whole / name).read_bytes())
 
 
 JSON = st.recursive(
@@ -287,8 +300,8 @@ KEYS = [
 
 @given(key=st.sampled_from(KEYS), value=JSON)
 def test_any_value_at_any_place_is_taken_or_refused(tmp_path_factory, key, value):
-    folder = tmp_path_factory.getbasetemp() / "odd-job"
-    job().save(folder)
+    whole, folder = saved(tmp_path_factory, "whole"), saved(tmp_path_factory, "odd")
+    (folder / "job.json").write_bytes((whole / "job.json").read_bytes())
     rewrite(folder, **{key: value})
     try:
         Job.load(folder)

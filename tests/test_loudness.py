@@ -144,6 +144,15 @@ def test_no_sound_reaches_a_closed_room():
     assert np.isnan(found.levels[x > 4.0]).all()
 
 
+@pytest.mark.parametrize("x", [4.0625, 4.125])  # through the centres of texels, and between them
+def test_a_wall_exactly_on_the_grid_holds_the_sound_back(x):
+    plane = quad((x, 0, 0), (x, 6, 0), (x, 6, 3), (x, 0, 3))
+    room = scene_of((box((0, 0, 0), (8, 6, 3)), PLASTER), (plane, PLASTER))
+    found = floor_levels(DiffuseField(room), room, [source((2, 2, 1.5))], floor(8.0, 6.0))
+    assert np.isnan(found.levels[:, 33:]).all()
+    assert np.isfinite(found.levels[:, :32]).all()
+
+
 def test_a_wall_without_thickness_is_a_line():
     plane = quad((4.01, 0, 0), (4.01, 4, 0), (4.01, 4, 3), (4.01, 0, 3))
     room = scene_of((box((0, 0, 0), (8, 6, 3)), PLASTER), (plane, PLASTER))

@@ -49,9 +49,8 @@ def box_file(path: Path, name: str | None = None) -> Path:
 def test_an_obj_keeps_its_material_names_without_an_mtl_file(tmp_path):
     (tmp_path / "room.obj").write_text(OBJ)
     scene, notes = read_mesh(tmp_path / "room.obj", {"My carpet": SOFT})
-    areas = dict(
-        zip((m.name for m in scene.materials), np.bincount(scene.material_index, scene.triangle_areas))
-    )
+    areas = np.bincount(scene.material_index, scene.triangle_areas)
+    areas = dict(zip([material.name for material in scene.materials], areas, strict=True))
     assert areas == pytest.approx({"My carpet": 1.0, CATALOGUE[DEFAULT].name: 1.0 + 1.5}, abs=1e-6)
     assert len(notes) == 1
     assert "odd_thing" in notes[0]

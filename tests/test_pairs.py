@@ -54,6 +54,16 @@ def test_weights_are_gaussian_kernels_over_what_is_seen():
     assert narrow > seen.weight.max() > wide
 
 
+def test_only_the_nearest_probes_in_sight_share():
+    hall = Raycaster(scene_of((box([0, 0, 0], [8, 8, 3]), material())))
+    places = np.arange(0.25, 8.0, 0.25)
+    probes = np.stack([grid.ravel() for grid in np.meshgrid(places, places, [1.3])], axis=1).astype(np.float32)
+    seen = sight(hall, probes, np.array([[4.1, 3.9, 1.3]], np.float32), bandwidth=3.0)
+    sharing = seen.weight[0] > 0.0
+    assert 20 <= sharing.sum() <= 30
+    assert seen.distance[0][sharing].max() <= seen.distance[0][~sharing].min()
+
+
 def test_far_from_all_probes_the_weights_do_not_vanish():
     # In a hall with one probe in view at 40 m, its kernel alone would be 0 in any floating-point number.
     hall = Raycaster(scene_of((box([0, 0, 0], [60, 10, 10]), material())))
@@ -67,7 +77,8 @@ def test_points_that_see_no_probe_are_lost_and_take_the_nearest():
     seen = seen_from(outside)
     np.testing.assert_array_equal(seen.lost, [True, False])
     assert not seen.sees[0].any()
-    assert np.isinf(seen.distance[0]).all()
+    # Its ways lead through the probes whose features it takes, as if it saw them.
+    np.testing.assert_array_equal(np.isfinite(seen.distance[0]), seen.weight[0] > 0.0)
     assert seen.weight[0].argmax() == np.linalg.norm(PROBES - outside[0], axis=1).argmin()
     assert seen.weight[0].sum() == pytest.approx(1.0, rel=1e-5)
 
@@ -112,9 +123,7 @@ def test_where_there_is_no_way_the_detour_is_limited():
     walking = walking_distance(probes, visibility(caster, probes, probes))
     ends = np.array([[1.5, 1.5, 1.3], [4.5, 1.5, 1.3]], np.float32)
     seen = sight(caster, probes, ends)
-    pairs = pair_geometry(
-        caster, probes, walking, ends, ends, seen, seen, np.array([0, 1]), np.array([1, 0])
-    )
+    pairs = pair_geometry(caster, probes, walking, ends, ends, seen, seen, np.array([0, 1]), np.array([1, 0]))
     assert not pairs.visible.any()
     np.testing.assert_allclose(pairs.way, pairs.distance + 30.0, rtol=1e-5)
     np.testing.assert_array_equal(pairs.common, np.zeros((2, 2)))

@@ -92,9 +92,7 @@ def test_the_plate_is_seen_from_above_whichever_way_the_floor_runs(tmp_path):
     down = plate(tmp_path / "down.png", result=flipped, floor=ground, sources=[])
     mirrored = down[112:-84][::-1]  # between head and foot
     assert np.abs(up[112:-84].astype(int) - mirrored).mean() > 1.0  # it is turned, not mirrored
-    same = np.abs(
-        up[112 : 112 + 720, 56 : 56 + 1080].astype(int) - down[112 : 112 + 720, 56 : 56 + 1080][::-1, ::-1]
-    )
+    same = np.abs(up[112 : 112 + 720, 56 : 56 + 1080].astype(int) - down[112 : 112 + 720, 56 : 56 + 1080][::-1, ::-1])
     assert same.mean() < 1.0
 
 

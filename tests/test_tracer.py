@@ -221,6 +221,17 @@ def test_a_point_hears_itself_as_it_hears_an_emitter_there():
     assert own[10:].sum() == pytest.approx(pair[10:].sum(), rel=0.1)
 
 
+def test_many_listeners_each_hear_as_alone():
+    # Of many listeners each bounce reaches only some, which then count for the others as well.
+    scene = scene_of((box([0, 0, 0], SIZE), material(0.3, 0.7)), air=NoAir())
+    crowd = np.repeat(LISTENERS[:2], 5, axis=0)
+    together = trace(scene, EMITTER, crowd, rays=1500, seed=21)[0].energy[:, 0, :, 0].reshape(2, 5, -1).mean(axis=1)
+    for k in range(2):
+        alone = trace(scene, EMITTER, LISTENERS[k], rays=1500, seed=22).energy[0, 0, 0, :, 0]
+        for frames in (slice(0, 10), slice(10, None)):
+            assert together[k, frames].sum() == pytest.approx(alone[frames].sum(), rel=0.15)
+
+
 def test_a_seed_repeats_exactly_and_another_does_not():
     scene = two_rooms(material(0.6, 0.5))
     one, same, other = (trace(scene, EMITTER, LISTENERS, rays=50, seed=seed) for seed in (15, 15, 16))

@@ -1,0 +1,75 @@
+"""A lattice over a floor map: values at some texels, and from them smooth values at all that see them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from naf_core.raycast import Raycaster
+
+_CHUNK = 1 << 16  # texels worked on at a time
+
+
+class Lattice:
+    """Every so-many-th texel of those in the open, and the way back to all of them.
+
+    ``ears`` (h, w, 3) in m are the places of the texels; ``open_air`` (h, w) says which of them count; about
+    ``n_nodes`` of them are chosen. ``nodes`` (n,) are the flat indices of those, ``step`` their distance in texels.
+    """
+
+    def __init__(self, caster: Raycaster, ears: np.ndarray, open_air: np.ndarray, n_nodes: int) -> None:
+        self._caster, self._ears, self.shape = caster, ears.reshape(-1, 3), open_air.shape
+        self._texels = np.flatnonzero(open_air)
+        self.step = max(2, int(np.ceil(np.sqrt(len(self._texels) / n_nodes))))
+        axes = [np.arange(min(self.step // 2, n - 1), n, self.step) for n in self.shape]
+        grid = np.arange(open_air.size).reshape(self.shape)[np.ix_(*axes)]
+        self._node_of = np.where(open_air.ravel()[grid], np.cumsum(open_air.ravel()[grid]).reshape(grid.shape) - 1, -1)
+        self.nodes = grid[self._node_of >= 0]
+        self._splines = [
+            _spline((np.arange(n) - axis[0]) / self.step) for n, axis in zip(self.shape, axes, strict=True)
+        ]
+
+    def spread(self, values: np.ndarray) -> np.ndarray:
+        """Interpolate ``values`` (S, n) at the nodes, NaN where unknown, to all texels: (S, h, w).
+
+        Only nodes that a texel sees count. NaN outside the open air and where a texel sees no node.
+        """
+        known = np.isfinite(values)
+        values = np.where(known, values, 0.0)
+        result = np.full((len(values), self.shape[0] * self.shape[1]), np.nan)
+        for start in range(0, len(self._texels), _CHUNK):
+            texels = self._texels[start : start + _CHUNK]
+            node, weight = self._weights(texels)
+            for row, has, value in zip(result, known, values, strict=True):
+                part = weight * has[node]
+                total = part.sum(axis=1)
+                found = total > 0.0
+                row[texels[found]] = (part * value[node]).sum(axis=1)[found] / total[found]
+        return result.reshape(len(values), *self.shape)
+
+    def _weights(self, texels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The 16 nodes around each of ``texels`` (n,) and their weights, (n, 16) each; what is hidden has none."""
+        place = np.unravel_index(texels, self.shape)
+        (near_i, part_i), (near_j, part_j) = (
+            (near[at], part[at]) for (near, part), at in zip(self._splines, place, strict=True)
+        )
+        rows, columns = self._node_of.shape
+        inside = ((near_i >= 0) & (near_i < rows))[:, :, None] & ((near_j >= 0) & (near_j < columns))[:, None, :]
+        node = self._node_of[np.clip(near_i, 0, rows - 1)[:, :, None], np.clip(near_j, 0, columns - 1)[:, None, :]]
+        weight = np.where(inside & (node >= 0), part_i[:, :, None] * part_j[:, None, :], 0.0).reshape(len(texels), 16)
+        node = np.maximum(node, 0).reshape(len(texels), 16)
+        rays = np.nonzero(weight)
+        hidden = self._caster.occluded(self._ears[texels[rays[0]]], self._ears[self.nodes[node[rays]]])
+        weight[rays[0][hidden], rays[1][hidden]] = 0.0
+        return node, weight
+
+
+def _spline(position: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The four lattice points around each ``position`` (n,), counted in steps, and their weights: (n, 4) each.
+
+    Cubic B-splines: positive, and so smooth that contours have no corners.
+    """
+    base = np.floor(position).astype(int)
+    t = (position - base)[:, None]
+    weights = [(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3]
+    # None of the four is quite without weight: beside a wall it may be the only one that is seen.
+    return base[:, None] + np.arange(-1, 3), np.concatenate(weights, axis=1) / 6.0 + 1e-4
