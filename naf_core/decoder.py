@@ -80,6 +80,7 @@ def save_decoder(
     part = path.with_name(path.name + ".part")
     metadata = {"format": _FORMAT, "config": json.dumps(asdict(config)), **notes}
     save_file({k: np.ascontiguousarray(v, np.float32) for k, v in parameters.items()}, str(part), metadata)
+    part.chmod(0o644)  # safetensors gives the file to its owner alone
     part.replace(path)
 
 
