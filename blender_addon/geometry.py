@@ -76,9 +76,7 @@ def air_of(scene: bpy.types.Scene) -> Air:
     return Air(settings.temperature, settings.humidity, settings.pressure)
 
 
-def read_scene(
-    depsgraph: bpy.types.Depsgraph, progress: Callable[[float], None] | None = None
-) -> SceneReading:
+def read_scene(depsgraph: bpy.types.Depsgraph, progress: Callable[[float], None] | None = None) -> SceneReading:
     """Read what is solid in a depsgraph, as it shows the scene now.
 
     A viewport depsgraph lacks what is hidden in the viewport: see `visibility.as_rendered`. ``progress`` gets
@@ -181,8 +179,7 @@ def _instances(
 
 def _has_strands(item: bpy.types.Object) -> bool:
     return any(
-        system.settings.type == "HAIR" and system.settings.render_type == "PATH"
-        for system in item.particle_systems
+        system.settings.type == "HAIR" and system.settings.render_type == "PATH" for system in item.particle_systems
     )
 
 
@@ -213,9 +210,7 @@ def transformed(points: np.ndarray, matrix: np.ndarray, scale: float) -> np.ndar
 def _problem(world: np.ndarray, triangles: np.ndarray) -> str | None:
     """What makes an object unusable, and the remedy, or None."""
     if not np.isfinite(world).all():
-        return (
-            "has vertices or a transform that are not finite numbers and is left out: repair or delete them."
-        )
+        return "has vertices or a transform that are not finite numbers and is left out: repair or delete them."
     if np.abs(world).max() > MAX_REACH:
         return f"reaches beyond {MAX_REACH:g} m from the origin and is left out: move or repair it."
     corners = world[triangles].astype(np.float64)

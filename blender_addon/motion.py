@@ -88,9 +88,7 @@ def read_motion(
     """
     n_frames, fps = len(frames), scene.render.fps / scene.render.fps_base
     hears = listener is not None or follow_camera
-    gathered = [
-        _Samples(np.empty((n_frames, 3)), np.empty((n_frames, 3, 3))) for _ in range(len(speakers) + hears)
-    ]
+    gathered = [_Samples(np.empty((n_frames, 3)), np.empty((n_frames, 3, 3))) for _ in range(len(speakers) + hears)]
     volumes = np.empty((len(speakers), n_frames))
     heard_from = listener
     for item in speakers:

@@ -24,8 +24,7 @@ def speakers_of(scene: bpy.types.Scene, view_layer: bpy.types.ViewLayer) -> list
     everywhere = [item for item in scene.objects if item.type == "SPEAKER"]
     if not everywhere:
         raise UserError(
-            f"There is no Speaker in the scene “{scene.name}”: add one with Add > Speaker and give it a"
-            " sound."
+            f"There is no Speaker in the scene “{scene.name}”: add one with Add > Speaker and give it a sound."
         )
     found = [
         item
@@ -75,8 +74,7 @@ def starts_of(
     if not strips:
         warnings.append(
             (
-                f"The Speaker “{item.name}” has no NLA sound strip: it is taken to start at frame"
-                f" {first_frame}.",
+                f"The Speaker “{item.name}” has no NLA sound strip: it is taken to start at frame {first_frame}.",
                 item.name,
             )
         )

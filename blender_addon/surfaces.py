@@ -56,7 +56,5 @@ def material_of(material: bpy.types.Material | None, settings: bpy.types.Propert
             return AcousticChoice(CATALOGUE[key], "guessed", key)
     key = settings.default_material
     if key not in CATALOGUE:
-        raise UserError(
-            "The scene's default acoustic material is not in this version's catalogue: choose another."
-        )
+        raise UserError("The scene's default acoustic material is not in this version's catalogue: choose another.")
     return AcousticChoice(CATALOGUE[key], "default", key)

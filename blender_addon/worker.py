@@ -125,9 +125,7 @@ class Worker:
                 self._remove_parts()
         return events
 
-    def wait(
-        self, on_event: Callable[[dict[str, Any]], None] | None = None, interval: float = 0.05
-    ) -> dict[str, Any]:
+    def wait(self, on_event: Callable[[dict[str, Any]], None] | None = None, interval: float = 0.05) -> dict[str, Any]:
         """Wait for the result and return it, handing each event to ``on_event``; raises UserError on failure.
 
         The work is cancelled where ``on_event`` raises or the wait is interrupted.

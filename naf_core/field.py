@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from naf_core.bands import N_BANDS
+from naf_core.bundled import FIELD, bundled_file
 from naf_core.decoder import DecoderConfig, decode, forward, load_decoder
 from naf_core.errors import UserError
 from naf_core.features import Ends, pair_features
@@ -28,15 +29,6 @@ if TYPE_CHECKING:
 _BATCH = 512  # pairs a step: their features stay small beside the scene
 _MAX_PROBES = 5000  # of a file; what may be read of it grows with their square
 _FORMAT = "acoustic-fields field 1"
-
-
-def weights_path(name: str = "field.safetensors") -> Path:
-    """Where the bundled weights lie: inside the installed package, or beside it in the repository."""
-    package = Path(__file__).resolve().parent
-    for folder in (package / "weights", package.parent / "weights"):
-        if (folder / name).is_file():
-            return folder / name
-    raise UserError(f"The bundled file {name} is missing: reinstall Acoustic Fields.")
 
 
 @dataclass(frozen=True)
@@ -65,7 +57,7 @@ class Field:
         Probes stand ``spacing`` metres apart and send ``rays`` paths each. ``progress`` gets 0..1 and may raise to
         cancel. A scene without triangles gives the free field.
         """
-        config, parameters, _ = load_decoder(weights or weights_path())
+        config, parameters, _ = load_decoder(weights or bundled_file(FIELD))
         caster = Raycaster(scene)
         return cls(
             scene,
@@ -172,7 +164,7 @@ class Field:
         """
         import h5py
 
-        config, parameters, _ = load_decoder(weights or weights_path())
+        config, parameters, _ = load_decoder(weights or bundled_file(FIELD))
         scene = Scene.load(path)
         try:
             with h5py.File(path, "r") as file:

@@ -59,9 +59,7 @@ def _fractions(name: str, quantity: str, values: Sequence[float]) -> tuple[float
         if not 0.0 <= number <= 1.0:
             remedy = "enter a value from 0 to 1."
             if quantity == "absorption" and number > 1.0:
-                remedy = (
-                    "measured figures above 1 come from the sample's edges in a reverberation room; enter 1."
-                )
+                remedy = "measured figures above 1 come from the sample's edges in a reverberation room; enter 1."
             raise UserError(f"{head} at {hz:g} Hz is {number:g}: {remedy}", name)
     return numbers
 
@@ -72,24 +70,17 @@ _IDEAS = {
     "acoustic": "acoustical akustik akustisch acoustique acustico acustica absorber absorbeur absorbente",
     "asphalt": "tarmac tar bitumen asphalte goudron asfalto alcatrao",
     "audience": (
-        "people person persons human crowd spectators publikum personen menschen publico persona "
-        "persone pessoa"
+        "people person persons human crowd spectators publikum personen menschen publico persona persone pessoa"
     ),
     "bed": "mattress bett matratze matelas cama colchon letto materasso colchao bedding",
     "blind": "jalousie rollo persiana louver louvre shutter",
-    "bookshelf": (
-        "bookcase book bucherregal bucher buch bibliotheque livre libro libri libreria livro estanteria"
-    ),
+    "bookshelf": ("bookcase book bucherregal bucher buch bibliotheque livre libro libri libreria livro estanteria"),
     "brick": ("brickwork masonry ziegel backstein klinker mauerwerk brique ladrillo mattone mattoni tijolo"),
     "carpet": "carpeting rug teppich teppichboden moquette tapis alfombra tappeto alcatifa carpete",
     "ceiling": "decke plafond techo soffitto teto",
     "ceramic": "keramik ceramique ceramica porcelain porzellan porcelaine porcelana porcellana",
-    "chair": (
-        "stool bench stuhl hocker bank chaise tabouret banc silla taburete banco sedia sgabello panca cadeira"
-    ),
-    "chipboard": (
-        "particleboard mdf osb fibreboard fiberboard hdf spanplatte agglomere aglomerado truciolare"
-    ),
+    "chair": ("stool bench stuhl hocker bank chaise tabouret banc silla taburete banco sedia sgabello panca cadeira"),
+    "chipboard": ("particleboard mdf osb fibreboard fiberboard hdf spanplatte agglomere aglomerado truciolare"),
     "coir": "kokos coconut coco cocco",
     "concrete": "beton hormigon concreto calcestruzzo betao cement zement cemento ciment cimento",
     "cork": "kork liege corcho sughero cortica",
@@ -98,8 +89,7 @@ _IDEAS = {
     "door": "tur tuer turen porte puerta porta",
     "doormat": "fussmatte paillasson felpudo zerbino capacho",
     "drywall": (
-        "plasterboard sheetrock gypsum gips gipskarton rigips placo placoplatre gypse pladur "
-        "cartongesso gesso"
+        "plasterboard sheetrock gypsum gips gipskarton rigips placo placoplatre gypse pladur cartongesso gesso"
     ),
     "fabric": (
         "cloth textile textil stoff tissu tela tejido tessuto stoffa tecido linen leinen denim silk "
@@ -119,9 +109,7 @@ _IDEAS = {
         "escritorio armadio tavolo scrivania movel"
     ),
     "glass": "glas verre vidrio vetro vidro cristal glazing plexiglas plexiglass acrylic acryl perspex",
-    "grass": (
-        "lawn turf meadow moss gras rasen wiese moos herbe gazon pelouse hierba cesped erba prato grama relva"
-    ),
+    "grass": ("lawn turf meadow moss gras rasen wiese moos herbe gazon pelouse hierba cesped erba prato grama relva"),
     "gravel": "pebble kies schotter gravier gravillon grava ghiaia cascalho rubble",
     "grille": "vent gitter reja griglia grelha",
     "heavy": "thick schwer dick lourd epais pesado pesada grueso gruesa pesante spesso grosso",
@@ -156,8 +144,7 @@ _IDEAS = {
     "plaster": "putz verputz platre enduit yeso intonaco reboco estuque",
     "plastic": "kunststoff plastik plastique plastico plastica",
     "plywood": (
-        "sperrholz contreplaque contrachapado compensato multistrato contraplacado cardboard karton "
-        "carton cartone"
+        "sperrholz contreplaque contrachapado compensato multistrato contraplacado cardboard karton carton cartone"
     ),
     "polished": "poliert poli pulido lucido levigato polido glossy",
     "road": "street strasse route rue carretera calle strada estrada rua",

@@ -20,9 +20,9 @@ _BATCH = 1 << 22
 class Sight:
     """What n points see of P probes.
 
-    ``sees`` (n, P) bool; ``distance`` (n, P) m, inf for probes that are out of reach; ``weight`` (n, P) float32 normalised Gaussian
-    kernels over the nearest visible probes. A point that sees no probe takes the nearest ones, as if it saw them,
-    and is marked in ``lost`` (n,).
+    ``sees`` (n, P) bool; ``distance`` (n, P) m, inf for probes that are out of reach; ``weight`` (n, P) float32
+    normalised Gaussian kernels over the nearest visible probes. A point that sees no probe takes the nearest
+    ones, as if it saw them, and is marked in ``lost`` (n,).
     """
 
     sees: np.ndarray

@@ -18,6 +18,7 @@ from scipy import fft
 from scipy.spatial import ConvexHull, QhullError, SphericalVoronoi
 
 from naf_core.bands import EXACT_BANDS_HZ
+from naf_core.bundled import HRTF, bundled_file
 from naf_core.errors import UserError
 
 _FORMAT = "acoustic-fields hrtf 1"
@@ -26,15 +27,6 @@ _FILTER_DURATION = 256 / 48000  # s, of a minimum-phase filter
 
 _DECODER_DURATION = 512 / 48000  # s
 _PHASE_LIMIT = 1500.0  # Hz, above which the ear goes by level and a decoder may choose the phase
-
-
-def data_file(name: str) -> Path:
-    """Path of a bundled file, in the package's folder weights or, in the repository, beside the package."""
-    package = Path(__file__).resolve().parent
-    for folder in (package / "weights", package.parent / "weights"):
-        if (folder / name).is_file():
-            return folder / name
-    raise UserError(f"The file {name} is missing from this installation: install it again.")
 
 
 class Hrtf:
@@ -81,7 +73,7 @@ class Hrtf:
     @classmethod
     def load(cls, path: str | Path | None = None) -> Hrtf:
         """Read a set written by weights/make_hrtf.py, the bundled one by default; raises UserError when damaged."""
-        path = data_file("hrtf.safetensors") if path is None else Path(path)
+        path = bundled_file(HRTF) if path is None else Path(path)
         try:
             with safe_open(path, framework="numpy") as file:
                 if (file.metadata() or {}).get("format") != _FORMAT:

@@ -47,9 +47,7 @@ def call_main(build: ModuleType, monkeypatch: pytest.MonkeyPatch, *arguments: st
     return lines
 
 
-def test_demo_and_bake_call_the_add_on(
-    build: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_demo_and_bake_call_the_add_on(build: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     bake = ["-m", "blender_addon.command", "bake"]
     scene, output = str(ROOT / "tests/scenes/demo.blend"), str(ROOT / "out/demo")
     assert call_main(build, monkeypatch, "demo") == [[*bake, scene, "--output", output, "--picture"]]
@@ -57,9 +55,7 @@ def test_demo_and_bake_call_the_add_on(
     monkeypatch.chdir(tmp_path)
     Path("room.blend").touch()
     room = str(tmp_path / "room.blend")
-    assert call_main(build, monkeypatch, "bake", "room.blend") == [
-        [*bake, room, "--output", str(ROOT / "out/room")]
-    ]
+    assert call_main(build, monkeypatch, "bake", "room.blend") == [[*bake, room, "--output", str(ROOT / "out/room")]]
     assert call_main(build, monkeypatch, "bake", "room.blend", "--output", "here") == [
         [*bake, room, "--output", str(tmp_path / "here")]
     ]
@@ -105,9 +101,7 @@ def test_an_environment_of_another_python_is_refused(build: ModuleType) -> None:
         build.make_environment()
 
 
-def test_missing_libraries_are_found_by_loading_them(
-    build: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_libraries_are_found_by_loading_them(build: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     def load(name: str) -> None:
         if name in ("libSM.so.6", "libEGL.so.1"):
             raise OSError(name)
@@ -148,9 +142,7 @@ def test_pins_are_installed_once(
     assert calls[1:] == [("install", "trimesh==5.2.0")]
 
 
-def test_a_failed_installation_shows_all_and_is_not_noted(
-    build: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_installation_shows_all_and_is_not_noted(build: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     failed = subprocess.CompletedProcess([], 1, stdout="Looking in links\n", stderr="no such version\n")
     monkeypatch.setattr(build, "site_packages", lambda: build.VENV)
     monkeypatch.setattr(subprocess, "run", lambda *line, **options: failed)

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from naf_core.bands import N_BANDS
+from naf_core.bundled import FIELD, bundled_file
 from naf_core.decoder import DecoderConfig, load_decoder, parameter_shapes, save_decoder
 from naf_core.errors import UserError
-from naf_core.field import Field, weights_path
+from naf_core.field import Field
 from naf_core.pairs import sight
 from naf_core.response import N_FRAMES
 from naf_core.scene import Scene
@@ -49,7 +50,7 @@ def field(scene: Scene, weights: Path) -> Field:
 @pytest.fixture(scope="module")
 def trained(field: Field) -> Field:
     """The same scan, read by the bundled network."""
-    config, parameters, _ = load_decoder(weights_path())
+    config, parameters, _ = load_decoder(bundled_file(FIELD))
     return Field(field.scene, field.caster, field.scan_, config, parameters)
 
 
@@ -388,5 +389,5 @@ def test_damage_anywhere_is_refused_or_harmless(saved, weights):
 def test_missing_weights_are_named(scene, tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"none\.safetensors"):
         Field.scan(scene, weights=tmp_path / "none.safetensors")
-    with pytest.raises(UserError, match=r"odd\.safetensors is missing: reinstall"):
-        weights_path("odd.safetensors")
+    with pytest.raises(UserError, match=r"odd\.safetensors is missing: install Acoustic Fields again"):
+        bundled_file("odd.safetensors")

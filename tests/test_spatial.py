@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 from naf_core import UserError
-from naf_core.spatial import Hrtf, band_interpolation, bundled_decoder, bundled_hrtf, data_file, encode, minimum_phase
+from naf_core.bundled import bundled_file
+from naf_core.spatial import Hrtf, band_interpolation, bundled_decoder, bundled_hrtf, encode, minimum_phase
 
 RATE = 48000
 LEFT, RIGHT = 0, 1
@@ -171,7 +172,7 @@ class TestDecoder:
 
 
 def good():
-    return load_file(data_file("hrtf.safetensors"))
+    return load_file(bundled_file("hrtf.safetensors"))
 
 
 @pytest.mark.parametrize(
@@ -203,9 +204,9 @@ def test_foreign_and_missing_files_are_refused(tmp_path):
     for name in ("text.safetensors", "missing.safetensors"):
         with pytest.raises(UserError, match="cannot be read"):
             Hrtf.load(tmp_path / name)
-    with pytest.raises(UserError, match="install it again"):
-        data_file("no_such_file")
+    with pytest.raises(UserError, match="install Acoustic Fields again"):
+        bundled_file("no_such_file")
 
 
 def test_the_bundled_file_is_small():
-    assert data_file("hrtf.safetensors").stat().st_size < 1_500_000
+    assert bundled_file("hrtf.safetensors").stat().st_size < 1_500_000

@@ -6,9 +6,9 @@ import pytest
 import torch
 import trimesh
 
+from naf_core.bundled import FIELD, bundled_file
 from naf_core.decoder import N_OUTPUTS, DecoderConfig, decode, forward, load_decoder, parameter_shapes
 from naf_core.features import N_FEATURES, intensity_ratio, later
-from naf_core.field import weights_path
 from naf_core.raycast import Raycaster
 from naf_core.response import FRAME_EDGES, N_FRAMES
 from naf_core.training import dataset
@@ -362,7 +362,7 @@ def test_the_nearest_pair_is_never_the_pair_itself(truths):
 
 
 def test_evaluation_gives_all_tables(truths):
-    result = evaluate(truths, weights_path(), spacing=2.0)
+    result = evaluate(truths, bundled_file(FIELD), spacing=2.0)
     assert result["rooms"] == len(truths)
     assert result["pairs"] == 28 * len(truths)
     assert set(result["tables"]) == {"field", "mean of self-responses", "nearest traced pair"}

@@ -53,9 +53,7 @@ def link() -> Callable[..., bpy.types.Object]:
 def box(link: Callable) -> Callable[..., bpy.types.Object]:
     """Makes a cube of 1 m: 12 triangles, 6 m² (settings may scale it)."""
 
-    def make(
-        name: str = "Box", collection: bpy.types.Collection | None = None, **settings: object
-    ) -> bpy.types.Object:
+    def make(name: str = "Box", collection: bpy.types.Collection | None = None, **settings: object) -> bpy.types.Object:
         mesh = bpy.data.meshes.new(name)
         mesh.from_pydata(CORNERS, [], FACES)
         return link(name, mesh, collection, **settings)
