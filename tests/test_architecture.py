@@ -18,7 +18,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # The core from the ground up: a module may import from the rows above its own in this list.
 LAYERS = (
-    ("bands", "errors", "bundled", "colours", "store"),
+    ("bands", "errors", "colours"),
+    ("bundled", "store"),
     ("air", "materials", "carriers", "sound", "spatial"),
     ("scene",),
     ("raycast", "response", "motion", "job", "meshfile"),

@@ -53,7 +53,8 @@ def test_own_values() -> None:
 def test_a_preset_of_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     material = bpy.data.materials.new("Wall")
     material.acoustics.mode, material.acoustics.preset = "PRESET", "brick"
-    monkeypatch.delitem(CATALOGUE, "brick")
+    without = {key: value for key, value in CATALOGUE.items() if key != "brick"}
+    monkeypatch.setattr("blender_addon.surfaces.CATALOGUE", without)
     with pytest.raises(UserError, match=r"“Wall”.*choose another") as caught:
         material_of(material, settings())
     assert caught.value.object_name == "Wall"
