@@ -190,7 +190,7 @@ class SceneAcoustics(PropertyGroup):
         description="Pixels along the longer side of the loudness map",
         default=256,
         min=16,
-        max=4096,
+        max=2048,
         soft_min=64,
         soft_max=1024,
         subtype="PIXEL",
