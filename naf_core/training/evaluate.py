@@ -15,15 +15,18 @@ import numpy as np
 
 from naf_core.field import Field
 from naf_core.raycast import Raycaster
-from naf_core.response import FRAME_EDGES, EnergyResponse
+from naf_core.response import FRAME_EDGES, EnergyResponse, decay_time
 from naf_core.tracer import tail_slopes, trace
 from naf_core.training.rooms import make_room
 
 FIRST_SEED = 1_000_000  # training rooms have the seeds from 0, bandwidth was chosen on those from 500 000
 VALIDATION_SEED = 500_000
 POINTS = 8
-RAYS = 24_000
-_FORMAT = "acoustic-fields truth 1"
+RAYS = 24_000  # paths an emitter in one batch
+_MOST_BATCHES = 5
+_WANTED_NOISE = 2.0  # percent of T30: a room is traced until its noise is as low, or for _MOST_BATCHES
+_BATCH_SEED = 10_000_000
+_FORMAT = "acoustic-fields truth 2"
 _BANDS = slice(1, 7)  # 125 Hz to 4 kHz
 _C50_LIMIT = 25.0  # dB: beyond this, early or late energy is inaudible and the figure says nothing
 _EARLY = int(np.argmin(np.abs(FRAME_EDGES - 0.080)))
@@ -49,18 +52,32 @@ def _ordered_pairs(count: int) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate([i, j]), np.concatenate([j, i])
 
 
+def _t30_noise(energy: np.ndarray, direct: np.ndarray) -> float:
+    """Mean error in percent of the T30 of reciprocal pairs, from how much both ways differ; ordered pairs (2n, ...)."""
+    bands, n = energy[:, _BANDS], len(energy) // 2
+    curve = np.cumsum(bands[..., ::-1, 0], axis=-1)[..., ::-1]
+    curve[..., 0] += direct[:, _BANDS]
+    times = decay_time(np.concatenate([curve, np.zeros_like(curve[..., :1])], axis=-1), -5.0, -35.0)
+    return float(np.nanmean(50.0 * np.abs(times[:n] / times[n:] - 1.0)))
+
+
 def _trace_truth(job: tuple[Path, int, int]) -> int:
     folder, seed, rays = job
     path = folder / f"room-{seed}-{rays}.h5"
     if not path.exists():
         room = make_room(seed, POINTS)
-        response = trace(room.scene, room.points, room.points, rays=rays, seed=seed)
         first, second = _ordered_pairs(POINTS)
+        energy, batches = 0.0, 0
+        while batches < _MOST_BATCHES:
+            response = trace(room.scene, room.points, room.points, rays=rays, seed=seed + batches * _BATCH_SEED)
+            energy, batches = energy + response.energy[first, second].astype(np.float64), batches + 1
+            if _t30_noise(energy / batches, response.direct[first, second]) <= _WANTED_NOISE:
+                break
         part = path.with_suffix(".part")
         with h5py.File(part, "w") as file:
-            file.attrs.update({"format": _FORMAT, "kind": room.kind})
+            file.attrs.update({"format": _FORMAT, "kind": room.kind, "batches": batches})
             file["points"] = room.points
-            file.create_dataset("energy", data=response.energy[first, second], compression="gzip")
+            file.create_dataset("energy", data=(energy / batches).astype(np.float32), compression="gzip")
             file["speed_of_sound"] = response.speed_of_sound
             for name in ("direct", "distance", "direct_direction"):
                 file[name] = getattr(response, name)[first, second]
