@@ -128,8 +128,7 @@ def _discover(
         _, first = np.unique(key, return_index=True)
         owners.append(owner[first])
         sequences.append(sequence[first])
-        facing = caster.normals[triangle]
-        facing = np.where(np.einsum("ij,ij->i", facing, direction)[:, None] > 0, -facing, facing)
+        facing = caster.facing_normals(triangle, direction)
         position = position + direction * distance[:, None] + facing * np.float32(caster.epsilon)
         direction = direction - 2.0 * np.einsum("ij,ij->i", direction, facing)[:, None] * facing
     return np.concatenate(owners), np.concatenate(sequences)
@@ -162,8 +161,7 @@ def _check(
         met[met] = plane[hits.triangle[met]] == mirrors[alive[met], k - 1]
         alive = alive[met]
         energy[alive] *= share[scene.material_index[hits.triangle[met]]]
-        facing = caster.normals[hits.triangle[met]].astype(np.float64)
-        facing *= -np.sign(np.einsum("ij,ij->i", facing, towards[met]))[:, None]
+        facing = caster.facing_normals(hits.triangle[met], towards[met]).astype(np.float64)
         here = here[met] + towards[met] * hits.distance[met, None] + facing * caster.epsilon
     alive = alive[~caster.occluded(here, images[0][alive])]
     return MirrorPaths(emitter[alive], listener[alive], length[alive], source[alive], energy[alive])

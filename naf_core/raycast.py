@@ -49,6 +49,11 @@ class Raycaster:
         distance = np.where(found["primID"] < 0, np.float32(np.inf), found["tfar"])
         return Hits(distance, found["primID"])
 
+    def facing_normals(self, triangle: np.ndarray, direction: np.ndarray) -> np.ndarray:
+        """Normals (n, 3) float32 of the hit ``triangle`` (n,), on the side that ``direction`` (n, 3) came from."""
+        normal = self.normals[triangle]
+        return np.where(np.einsum("ij,ij->i", normal, direction)[:, None] > 0, -normal, normal)
+
     def blocked(self, origins: np.ndarray, directions: np.ndarray, distances: np.ndarray) -> np.ndarray:
         """Whether anything stands within ``distances`` (n,) along unit ``directions`` (n, 3): (n,) bool."""
         n = len(origins)

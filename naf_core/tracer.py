@@ -214,8 +214,7 @@ class _Paths:
             if not n:
                 break
             material = self.scene.material_index[triangle]
-            normal = self.caster.normals[triangle]
-            normal = np.where(np.einsum("ij,ij->i", normal, direction)[:, None] > 0, -normal, normal)
+            normal = self.caster.facing_normals(triangle, direction)
             position = position + direction * distance[:, None] + normal * np.float32(self.caster.epsilon)
             travelled = travelled + distance
             before = energy
