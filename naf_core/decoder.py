@@ -16,11 +16,11 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from naf_core.errors import UserError
-from naf_core.features import N_FEATURES
+from naf_core.features import N_BASES, N_FEATURES
 from naf_core.response import N_FRAMES
 
-N_OUTPUTS = 4 * N_FRAMES  # a level and three direction coefficients a frame
-_FORMAT = "acoustic-fields decoder 1"
+N_OUTPUTS = (1 + N_BASES) * N_FRAMES  # a level and the coefficients of a direction for each frame
+_FORMAT = "acoustic-fields decoder 2"
 
 
 @dataclass(frozen=True)
@@ -60,12 +60,12 @@ def forward(parameters: Mapping[str, Any], inputs: Any) -> Any:
 def decode(output: Any, base_level: Any, bases: Any) -> tuple[Any, Any]:
     """Physical response from the network's ``output`` (..., N_OUTPUTS).
 
-    ``base_level`` (..., N_FRAMES) dB and ``bases`` (..., N_FRAMES, 3, 3) as in PairFeatures. Returns levels
+    ``base_level`` (..., N_FRAMES) dB and ``bases`` (..., N_FRAMES, N_BASES, 3) as in PairFeatures. Returns levels
     (..., N_FRAMES) in dB and intensity ratios (..., N_FRAMES, 3), vectors no longer than 1.
     """
     xp = array_namespace(output)
     level = base_level + 10.0 * output[..., :N_FRAMES]
-    coefficients = xp.reshape(output[..., N_FRAMES:], (*output.shape[:-1], N_FRAMES, 3, 1))
+    coefficients = xp.reshape(output[..., N_FRAMES:], (*output.shape[:-1], N_FRAMES, N_BASES, 1))
     vector = xp.sum(coefficients * bases, axis=-2)
     length = xp.sqrt(xp.sum(vector * vector, axis=-1, keepdims=True) + 1e-12)
     return level, vector / xp.maximum(length, xp.ones_like(length))

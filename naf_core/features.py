@@ -10,23 +10,23 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from naf_core.pairs import Pairs
-from naf_core.probes import N_DEPTHS, Surroundings
+from naf_core.pairs import Pairs, Sight
+from naf_core.probes import N_DEPTHS, Scan, Surroundings
 from naf_core.response import FRAME_EDGES, N_FRAMES
 
-_RADIAL_FRAMES = 16  # frames whose intensity along the line between the ends is told: the first 110 ms
-# Early sound belongs to the place, late sound to all of the room: how much of the wide mean each frame takes.
-_WIDENING = np.interp(FRAME_EDGES[:-1], [0.02, 0.1], [0.0, 1.0]).astype(np.float32)
+_OWN_FRAMES = 17  # of the self-responses, the first 150 ms: later ones are the room's, which the exchange tells better
+_RADIAL_FRAMES = 16  # frames whose intensity along the line between the ends is told: the first 130 ms
 _LEAST_SHARE = 0.01  # a frame counts at least as this share of the loudest later one
 _LEAST_ENERGY = 1e-12
-N_FEATURES = 4 * N_FRAMES + 2 * _RADIAL_FRAMES + 2 * (N_DEPTHS + 3) + 12
+N_FEATURES = N_FRAMES + 4 * _OWN_FRAMES + 2 * _RADIAL_FRAMES + 2 * (N_DEPTHS + 3) + 12
+N_BASES = 4  # vectors in which a direction is given
 
 
 @dataclass(frozen=True)
 class Ends:
     """What is known at n points.
 
-    ``energy`` (n, 8, N_FRAMES, 4): the self-response there; ``wide`` the same shape: its mean over all that is in
+    ``energy`` (n, 8, N_FRAMES, 4): the self-response there; ``wide`` (n, 8, N_FRAMES): its mean over all that is in
     view, in which the late decay stands out of the noise; ``around`` their Surroundings.
     """
 
@@ -42,13 +42,32 @@ class Ends:
         )
 
 
+def read_ends(found: Scan, seen: Sight) -> Ends:
+    """Features at points, read from the grid by the Gaussian kernels of ``seen``: energies, not their logarithms."""
+    around, own = found.around, found.energy
+    view = np.where(seen.lost[:, None], seen.weight, seen.sees.astype(np.float32))
+    view /= np.maximum(view.sum(axis=1, keepdims=True), 1e-30)
+    count = len(view)
+    return Ends(
+        (seen.weight @ own.reshape(len(own), -1)).reshape(count, *own.shape[1:]),
+        (view @ own[..., 0].reshape(len(own), -1)).reshape(count, *own.shape[1:3]),
+        Surroundings(
+            seen.weight @ around.depths,
+            seen.weight @ around.absorption,
+            seen.weight @ around.scattering,
+            seen.weight @ around.escape,
+        ),
+    )
+
+
 @dataclass(frozen=True)
 class PairFeatures:
     """Decoder input for n pairs.
 
-    ``inputs`` (n, 8, N_FEATURES) float32; ``base_level`` (n, 8, N_FRAMES) dB, what is said without a network: the mean
-    of the two self-responses; ``bases`` (n, 8, N_FRAMES, 3, 3): three vectors a frame (axis -2) in which the decoder
-    gives directions at the listener: along the way to the emitter, straight to it, and the self-response's own.
+    ``inputs`` (n, 8, N_FEATURES) float32; ``base_level`` (n, 8, N_FRAMES) dB, what is said without a network: what
+    the probes heard of each other; ``bases`` (n, 8, N_FRAMES, N_BASES, 3): vectors (axis -2) in which the decoder gives
+    directions at the listener: along the way to the emitter, straight to it, as the self-response's, and as the probes
+    heard it.
     """
 
     inputs: np.ndarray
@@ -90,15 +109,24 @@ def intensity_ratio(energy: np.ndarray) -> np.ndarray:
 
 
 def pair_features(
-    emitter: Ends, listener: Ends, pairs: Pairs, air: np.ndarray, speed_of_sound: float, height: np.ndarray
+    emitter: Ends,
+    listener: Ends,
+    exchanged: np.ndarray,
+    pairs: Pairs,
+    air: np.ndarray,
+    speed_of_sound: float,
+    height: np.ndarray,
 ) -> PairFeatures:
-    """Features of n pairs from both ends, ``air`` (8,) absorption in 1/m and the ``height`` (n,) in m between them."""
+    """Features of n pairs from both ends and what probes there ``exchanged``, energy (n, 8, N_FRAMES, 4).
+
+    ``air`` (8,) absorption in 1/m; ``height`` (n,) m between the ends.
+    """
     delay = pairs.distance / speed_of_sound
     energies = [later(end.energy, delay) for end in (emitter, listener)]
-    wides = [later(end.wide[..., :1], delay)[..., 0] for end in (emitter, listener)]
+    wides = [later(end.wide[..., None], delay)[..., 0] for end in (emitter, listener)]
     levels, wide_levels = [floored_level(e[..., 0]) for e in energies], [floored_level(w) for w in wides]
-    blended = [e[..., 0] * (1.0 - _WIDENING) + w * _WIDENING for e, w in zip(energies, wides, strict=True)]
-    base_level = floored_level(0.5 * (blended[0] + blended[1]))
+    heard = later(exchanged, delay)
+    base_level = floored_level(heard[..., 0])
     ratios = [intensity_ratio(e) for e in energies]
     outward = (-pairs.direction, pairs.direction)  # at each end, towards the other
     radial = [
@@ -116,8 +144,9 @@ def pair_features(
     def both_ends(one: np.ndarray, other: np.ndarray) -> None:
         columns.extend([0.5 * (one + other), np.abs(one - other)])
 
-    both_ends(levels[0] - overall, levels[1] - overall)
-    both_ends(wide_levels[0] - overall, wide_levels[1] - overall)
+    columns.append(base_level - overall)
+    for pair in (levels, wide_levels):
+        both_ends(*(level[..., :_OWN_FRAMES] - overall for level in pair))
     both_ends(*radial)
     a, b = emitter.around, listener.around
     both_ends(every_band(np.log(a.depths + 0.05)), every_band(np.log(b.depths + 0.05)))
@@ -141,8 +170,9 @@ def pair_features(
     columns.append(np.broadcast_to((100.0 * air)[None, :, None], (n, 8, 1)))
     columns.append(overall)
     inputs = np.concatenate(columns, axis=-1).astype(np.float32)
-    bases = np.empty((n, 8, N_FRAMES, 3, 3), np.float32)
+    bases = np.empty((n, 8, N_FRAMES, N_BASES, 3), np.float32)
     bases[..., 0, :] = pairs.way_direction[:, None, None]
     bases[..., 1, :] = pairs.direction[:, None, None]
     bases[..., 2, :] = ratios[1]
+    bases[..., 3, :] = intensity_ratio(heard)
     return PairFeatures(inputs, base_level.astype(np.float32), bases)

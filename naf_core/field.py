@@ -14,8 +14,9 @@ from naf_core.bands import N_BANDS
 from naf_core.bundled import FIELD, bundled_file
 from naf_core.decoder import DecoderConfig, decode, forward, load_decoder
 from naf_core.errors import UserError
-from naf_core.features import Ends, pair_features
-from naf_core.pairs import Sight, pair_geometry, sight
+from naf_core.exchange import PATTERNS, Exchange
+from naf_core.features import pair_features, read_ends
+from naf_core.pairs import pair_geometry, sight
 from naf_core.probes import N_DEPTHS, Scan, Surroundings, scan
 from naf_core.raycast import Raycaster
 from naf_core.response import N_FRAMES, EnergyResponse, empty_response
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 _BATCH = 512  # pairs a step: their features stay small beside the scene
 _MAX_PROBES = 5000  # of a file; what may be read of it grows with their square
-_FORMAT = "acoustic-fields field 1"
+_FORMAT = "acoustic-fields field 2"
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Field:
         *,
         seed: int = 0,
         spacing: float = 0.8,
-        rays: int = 600,
+        rays: int = 1200,
         progress: Callable[[float], None] | None = None,
         weights: Path | None = None,
     ) -> Field:
@@ -102,13 +103,17 @@ class Field:
         response.direct[:] = direct_energy(self.scene.air, pairs.distance, pairs.visible)
         if not len(probes):
             return response
-        ends_e, ends_l = self._ends(sight_e), self._ends(sight_l)
+        exchange = self.scan_.exchange
+        ends_e, ends_l = read_ends(self.scan_, sight_e), read_ends(self.scan_, sight_l)
+        gets_e, gets_l = exchange.at(sight_e.weight), exchange.at(sight_l.weight)
         air = self.scene.air.absorption().astype(np.float32)
         height = np.abs(emitters[:, 2] - listeners[:, 2])
         for start in range(0, n, _BATCH):
             rows = slice(start, start + _BATCH)
+            here, there = of_e[rows], of_l[rows]
+            exchanged = exchange.between(gets_e[here], gets_l[there])
             features = pair_features(
-                ends_e[of_e[rows]], ends_l[of_l[rows]], pairs[rows], air, response.speed_of_sound, height[rows]
+                ends_e[here], ends_l[there], exchanged, pairs[rows], air, response.speed_of_sound, height[rows]
             )
             level, ratio = decode(forward(self.parameters, features.inputs), features.base_level, features.bases)
             energy = 10.0 ** (level / 10.0)
@@ -118,26 +123,6 @@ class Field:
             if progress is not None:
                 progress(min(1.0, (start + _BATCH) / n))
         return response
-
-    def _ends(self, seen: Sight) -> Ends:
-        """Features at points, read from the grid by Gaussian kernels: energies, not their logarithms."""
-        probes, around = self.scan_.energy, self.scan_.around
-        view = np.where(seen.lost[:, None], seen.weight, seen.sees.astype(np.float32))
-        view /= np.maximum(view.sum(axis=1, keepdims=True), 1e-30)
-
-        def read(weight: np.ndarray) -> np.ndarray:
-            return (weight @ probes.reshape(len(probes), -1)).reshape(-1, *probes.shape[1:])
-
-        return Ends(
-            read(seen.weight),
-            read(view),
-            Surroundings(
-                seen.weight @ around.depths,
-                seen.weight @ around.absorption,
-                seen.weight @ around.scattering,
-                seen.weight @ around.escape,
-            ),
-        )
 
     def save(self, path: str | Path) -> None:
         """Write scene and scan to ``path`` as HDF5 (beside it first, then renamed); the network is not part of it."""
@@ -151,6 +136,7 @@ class Field:
             group = file.create_group("scan")
             arrays = {name: getattr(self.scan_, name) for name in ("positions", "energy", "walking")}
             arrays["sees"] = self.scan_.sees.astype(np.uint8)
+            arrays |= {"receive": self.scan_.exchange.receive, "transfer": self.scan_.exchange.transfer}
             arrays |= {f"around_{f.name}": getattr(self.scan_.around, f.name) for f in fields(Surroundings)}
             for name, values in arrays.items():
                 group.create_dataset(name, data=values, compression="gzip")
@@ -199,4 +185,11 @@ def _read_scan(group: h5py.Group) -> Scan:
         read("around_escape", (), 1.001),
     )
     sees = read("sees", (count,), 1.0) > 0.5
-    return Scan(positions.astype(np.float32), energy, around, sees, read("walking", (count,), np.inf))
+    receive = read_array(group, "receive", (count, None, 4), PATTERNS).astype(np.float32)
+    patterns = receive.shape[1]
+    transfer = read_array(group, "transfer", (patterns, N_BANDS, N_FRAMES, patterns), PATTERNS)
+    transfer = transfer.astype(np.float32)
+    if not (np.isfinite(receive).all() and np.isfinite(transfer).all()):
+        raise ValueError("the exchange between probes has values that are not finite")
+    walking = read("walking", (count,), np.inf)
+    return Scan(positions.astype(np.float32), energy, around, sees, walking, Exchange(receive, transfer))

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse.csgraph import dijkstra
 
+from naf_core.exchange import Exchange, trace_exchange
 from naf_core.raycast import Raycaster, sphere_directions
 from naf_core.scene import Scene
-from naf_core.tracer import trace_self
 
 EAR_HEIGHT = 1.3  # m above the floor: between a seated and a standing head
 _LOWEST_GAP = 0.9  # m: lower spaces (under a table) hold no probe
@@ -22,6 +22,7 @@ _LEVEL_STEP = 2.5  # m between probes above each other in high rooms
 _MAX_LAYERS = 64  # surfaces met by one vertical ray
 N_DEPTHS = 8  # quantiles of the distance to the first surface
 DEPTH_RAYS = 256
+_MOST_SENDERS = 200  # more probes than this share the paths of so many: all paths tell of all pairs
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ class Scan:
     """Probes and what they know.
 
     ``positions`` (P, 3) m; ``energy`` (P, 8, N_FRAMES, 4) self-responses; ``around`` their Surroundings;
-    ``sees`` (P, P) bool; ``walking`` (P, P) m.
+    ``sees`` (P, P) bool; ``walking`` (P, P) m; ``exchange`` what they hear of each other.
     """
 
     positions: np.ndarray
@@ -148,6 +149,7 @@ class Scan:
     around: Surroundings
     sees: np.ndarray
     walking: np.ndarray
+    exchange: Exchange
 
 
 def scan(
@@ -156,17 +158,23 @@ def scan(
     *,
     spacing: float = 0.8,
     limit: int = 400,
-    rays: int = 600,
+    rays: int = 1200,
     seed: int = 0,
     progress: Callable[[float], None] | None = None,
 ) -> Scan:
-    """Place probes in ``scene`` and let each send ``rays`` paths; ``progress`` gets 0..1 and may raise to cancel."""
+    """Place probes in ``scene`` and let each send ``rays`` paths, or fewer where there are many of them.
+
+    ``progress`` gets 0..1 and may raise to cancel.
+    """
     positions = place_probes(scene, caster, spacing, limit)
     sees = visibility(caster, positions, positions)
+    rays = max(1, rays * _MOST_SENDERS // max(len(positions), _MOST_SENDERS))
+    energy, exchange = trace_exchange(scene, caster, positions, rays=rays, seed=seed, progress=progress)
     return Scan(
         positions=positions,
-        energy=trace_self(scene, positions, rays=rays, seed=seed, progress=progress, raycaster=caster),
+        energy=energy,
         around=surroundings(scene, caster, positions),
         sees=sees,
         walking=walking_distance(positions, sees),
+        exchange=exchange,
     )

@@ -18,7 +18,7 @@ from naf_core.decoder import (
     save_decoder,
 )
 from naf_core.errors import UserError
-from naf_core.features import N_FEATURES
+from naf_core.features import N_BASES, N_FEATURES
 from naf_core.response import N_FRAMES
 
 CONFIG = DecoderConfig(width=12, depth=3)
@@ -68,7 +68,7 @@ def test_any_leading_axes_are_samples_of_their_own():
 
 def test_a_silent_network_says_the_base_and_no_direction():
     base = np.random.default_rng(3).normal(-30, 10, (4, 8, N_FRAMES)).astype(np.float32)
-    bases = np.random.default_rng(4).normal(size=(4, 8, N_FRAMES, 3, 3)).astype(np.float32)
+    bases = np.random.default_rng(4).normal(size=(4, 8, N_FRAMES, N_BASES, 3)).astype(np.float32)
     level, ratio = decode(np.zeros((4, 8, N_OUTPUTS), np.float32), base, bases)
     np.testing.assert_array_equal(level, base)
     np.testing.assert_array_equal(ratio, np.zeros((4, 8, N_FRAMES, 3)))
@@ -77,9 +77,10 @@ def test_a_silent_network_says_the_base_and_no_direction():
 def test_levels_are_residuals_and_directions_sums_of_the_bases():
     output = np.zeros((1, N_OUTPUTS), np.float32)
     output[0, 2] = 0.3  # frame 2: 3 dB
-    output[0, N_FRAMES + 3 * 5 : N_FRAMES + 3 * 5 + 3] = [0.2, 0.0, 0.5]  # frame 5
-    bases = np.tile(np.eye(3, dtype=np.float32), (1, N_FRAMES, 1, 1))
-    bases[0, 5] = [[1, 0, 0], [0, 1, 0], [0, 0.6, 0.8]]
+    first = N_FRAMES + N_BASES * 5  # of frame 5
+    output[0, first : first + N_BASES] = [0.2, 0.0, 0.5, 0.0]
+    bases = np.tile(np.eye(N_BASES, 3, dtype=np.float32), (1, N_FRAMES, 1, 1))
+    bases[0, 5] = [[1, 0, 0], [0, 1, 0], [0, 0.6, 0.8], [1, 1, 1]]
     level, ratio = decode(output, np.zeros((1, N_FRAMES), np.float32), bases)
     np.testing.assert_allclose(level[0], 3.0 * np.eye(N_FRAMES)[2], atol=1e-5)
     np.testing.assert_allclose(ratio[0, 5], [0.2, 0.3, 0.4], atol=1e-6)
@@ -88,7 +89,7 @@ def test_levels_are_residuals_and_directions_sums_of_the_bases():
 
 def test_no_direction_is_longer_than_that_of_a_plane_wave():
     output = 50.0 * np.random.default_rng(5).normal(size=(200, N_OUTPUTS)).astype(np.float32)
-    bases = np.random.default_rng(6).normal(size=(200, N_FRAMES, 3, 3)).astype(np.float32)
+    bases = np.random.default_rng(6).normal(size=(200, N_FRAMES, N_BASES, 3)).astype(np.float32)
     _, ratio = decode(output, np.zeros((200, N_FRAMES), np.float32), bases)
     assert np.linalg.norm(ratio, axis=-1).max() <= 1.0 + 1e-5
     assert np.linalg.norm(ratio, axis=-1).min() > 0.0

@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from naf_core.air import Air
-from naf_core.features import N_FEATURES, Ends, PairFeatures, floored_level, intensity_ratio, later, pair_features
+from naf_core.features import (
+    N_BASES,
+    N_FEATURES,
+    Ends,
+    PairFeatures,
+    floored_level,
+    intensity_ratio,
+    later,
+    pair_features,
+)
 from naf_core.pairs import Pairs
 from naf_core.probes import N_DEPTHS, Surroundings
 from naf_core.response import FRAME_EDGES, FRAME_WIDTHS, N_FRAMES
@@ -41,7 +50,7 @@ def random_ends(n: int, seed: int) -> Ends:
         scattering=rng.random((n, 8), np.float32),
         escape=rng.random(n, np.float32),
     )
-    return Ends(energies[0].astype(np.float32), energies[1].astype(np.float32), around)
+    return Ends(energies[0].astype(np.float32), energies[1][..., 0].astype(np.float32), around)
 
 
 def random_pairs(n: int, seed: int) -> Pairs:
@@ -59,9 +68,11 @@ def random_pairs(n: int, seed: int) -> Pairs:
     )
 
 
-def features(emitter: Ends, listener: Ends, pairs: Pairs) -> PairFeatures:
+def features(emitter: Ends, listener: Ends, pairs: Pairs, exchanged: np.ndarray | None = None) -> PairFeatures:
     height = np.linspace(0.0, 2.0, len(pairs.distance)).astype(np.float32)
-    return pair_features(emitter, listener, pairs, Air().absorption(), 343.2, height)
+    if exchanged is None:
+        exchanged = random_ends(len(pairs.distance), 99).energy
+    return pair_features(emitter, listener, exchanged, pairs, Air().absorption(), 343.2, height)
 
 
 @given(DELAYS)
@@ -166,33 +177,37 @@ def test_inputs_are_finite_and_as_many_as_said():
             assert np.abs(made.inputs).max() < 200.0
 
 
-def test_the_base_is_the_mean_of_both_self_responses():
-    a, pairs = random_ends(4, 8), random_pairs(4, 9)
-    pairs = replace(pairs, distance=np.zeros(4, np.float32))
-    same = Ends(a.energy, a.energy, a.around)
-    quiet = Ends(0.25 * a.energy, 0.25 * a.energy, a.around)
-    base = features(same, quiet, pairs).base_level
-    np.testing.assert_allclose(base, floored_level(0.625 * a.energy[..., 0]), atol=0.02)
+def test_the_base_is_what_the_probes_exchanged_from_the_earliest_arrival_on():
+    a, b, pairs = random_ends(4, 8), random_ends(4, 16), random_pairs(4, 9)
+    exchanged = random_ends(4, 10).energy
+    base = features(a, b, pairs, exchanged).base_level
+    expected = floored_level(later(exchanged, pairs.distance / 343.2)[..., 0])
+    np.testing.assert_allclose(base, expected, atol=1e-4)
+    # What the decoder is told of it does not depend on how loud the whole is, but for the one input that says so.
+    louder = features(a, b, pairs, 4.0 * exchanged)
+    heard = base > -110.0
+    np.testing.assert_allclose((louder.base_level - base)[heard], 10.0 * np.log10(4.0), atol=1e-3)
 
 
-def test_early_frames_are_of_the_place_and_late_ones_of_the_room():
-    a, pairs = random_ends(2, 10), replace(random_pairs(2, 11), distance=np.zeros(2, np.float32))
-    base = features(a, a, pairs).base_level
-    early, late = FRAME_EDGES[:-1] < 0.02, FRAME_EDGES[:-1] >= 0.1
-    # The floor looks at later frames, so only frames that lie above it can be compared.
-    place, room = floored_level(a.energy[..., 0]), floored_level(a.wide[..., 0])
-    np.testing.assert_allclose(base[..., late], room[..., late], atol=0.05)
-    np.testing.assert_allclose(base[..., early], place[..., early], atol=0.05)
+def test_slightly_negative_exchanged_energy_counts_as_none():
+    a, b, pairs = random_ends(2, 8), random_ends(2, 16), random_pairs(2, 9)
+    made = features(a, b, pairs, np.full((2, 8, N_FRAMES, 4), -1e-9, np.float32))
+    np.testing.assert_allclose(made.base_level, -120.0)
+    assert np.isfinite(made.inputs).all()
+    assert np.isfinite(made.bases).all()
 
 
 def test_directions_are_given_along_the_way_straight_and_as_heard():
     a, b, pairs = random_ends(3, 12), random_ends(3, 13), random_pairs(3, 14)
-    made = features(a, b, pairs)
-    assert made.bases.shape == (3, 8, N_FRAMES, 3, 3)
+    exchanged = random_ends(3, 17).energy
+    made = features(a, b, pairs, exchanged)
+    assert made.bases.shape == (3, 8, N_FRAMES, N_BASES, 3)
     np.testing.assert_array_equal(made.bases[:, 2, 7, 0], pairs.way_direction)
     np.testing.assert_array_equal(made.bases[:, 2, 7, 1], pairs.direction)
     heard = intensity_ratio(later(b.energy, pairs.distance / 343.2))
     np.testing.assert_allclose(made.bases[..., 2, :], heard, atol=1e-6)
+    between = intensity_ratio(later(exchanged, pairs.distance / 343.2))
+    np.testing.assert_allclose(made.bases[..., 3, :], between, atol=1e-6)
 
 
 def test_ends_are_chosen_by_row():

@@ -10,6 +10,7 @@ from naf_core.bands import N_BANDS
 from naf_core.bundled import FIELD, bundled_file
 from naf_core.decoder import DecoderConfig, load_decoder, parameter_shapes, save_decoder
 from naf_core.errors import UserError
+from naf_core.features import read_ends
 from naf_core.field import Field
 from naf_core.pairs import sight
 from naf_core.response import N_FRAMES
@@ -207,9 +208,10 @@ def test_a_lost_point_hears_the_room_beside_it(field):
     ends = np.array([[[-0.2, 2.0, 1.3]], [[0.2, 2.0, 1.3]]], np.float32)
     lost, inside = (sight(field.caster, field.scan_.positions, p, 0.6) for p in ends)
     assert lost.lost[0]
-    beyond, within = field._ends(lost), field._ends(inside)
+    beyond, within = read_ends(field.scan_, lost), read_ends(field.scan_, inside)
     for name in ("energy", "wide"):
-        ratio = getattr(beyond, name)[..., 0].sum() / getattr(within, name)[..., 0].sum()
+        omnidirectional = (getattr(ends, name)[..., 0] if name == "energy" else ends.wide for ends in (beyond, within))
+        ratio = np.divide(*(energy.sum() for energy in omnidirectional))
         assert 0.5 < ratio < 2.0, name
 
 

@@ -8,7 +8,7 @@ import trimesh
 
 from naf_core.bundled import FIELD, bundled_file
 from naf_core.decoder import N_OUTPUTS, DecoderConfig, decode, forward, load_decoder, parameter_shapes
-from naf_core.features import N_FEATURES, intensity_ratio, later
+from naf_core.features import N_BASES, N_FEATURES, intensity_ratio, later
 from naf_core.raycast import Raycaster
 from naf_core.response import FRAME_EDGES, N_FRAMES
 from naf_core.training import dataset
@@ -26,7 +26,7 @@ from naf_core.training.evaluate import (
 )
 from naf_core.training.rooms import KINDS, Room, make_room
 from naf_core.training.samples import Samples, join, room_samples
-from naf_core.training.train import TrainConfig, batch_of, initial_parameters, losses, train
+from naf_core.training.train import TrainConfig, batch_of, bend, initial_parameters, losses, train
 from tests.shapes import box, material, scene_of
 
 DECODER = DecoderConfig(width=16, depth=2)
@@ -109,7 +109,12 @@ def test_a_record_is_reciprocal_and_complete(room, record):
     assert record["level"].shape == (pairs, 8, N_FRAMES)
     assert record["direction"].shape == (2 * pairs, 8, N_FRAMES, 3)
     assert record["own"].shape == (4, 8, N_FRAMES, 4)
-    assert record["direct"].shape == (pairs, 8)
+    assert record["wide"].shape == (4, 8, N_FRAMES)
+    assert record["exchanged"].shape == record["level"].shape
+    assert record["exchanged_direction"].shape == record["direction"].shape
+    # What the probes exchanged is near what the teacher traced.
+    totals = [(10.0 ** (record[name].astype(float) / 10.0)).sum(axis=2) for name in ("exchanged", "level")]
+    assert np.abs(10.0 * np.log10(totals[0] / totals[1])).mean() < 2.0
     np.testing.assert_array_equal(record["pairs_visible"][:pairs], record["pairs_visible"][pairs:])
     np.testing.assert_array_equal(record["pairs_direction"][:pairs], -record["pairs_direction"][pairs:])
     np.testing.assert_array_equal(record["pairs_visible"][:pairs], record["direct"][:, 0] > 0.0)
@@ -180,6 +185,10 @@ def test_either_end_may_be_the_listener(samples, record):
         shifted = later(record["own"][listener], record["pairs_distance"][:6] / float(record["speed_of_sound"]))
         own = intensity_ratio(shifted).reshape(48, N_FRAMES, 3)
         np.testing.assert_allclose(batch["bases"][:, :, 2].numpy(), own, atol=0.005)
+        # The fourth is what the probes exchanged.
+        between = record["exchanged_direction"][part].reshape(48, N_FRAMES, 3) / 127.0
+        late = FRAME_EDGES[:-1] > 0.1  # where a shift by the distance changes little
+        np.testing.assert_allclose(batch["bases"][:, late, 3].numpy(), between[:, late], atol=0.3)
         straight = np.repeat(record["pairs_direction"][part], 8, axis=0)
         np.testing.assert_allclose(batch["bases"][:, 4, 1].numpy(), straight, atol=1e-3)
 
@@ -203,7 +212,7 @@ def test_numpy_and_torch_compute_the_same():
     parameters["deviation"] = np.abs(parameters["deviation"]) + 0.5
     inputs = rng.normal(size=(7, 8, N_FEATURES)).astype(np.float32)
     base = rng.normal(-30.0, 20.0, (7, 8, N_FRAMES)).astype(np.float32)
-    bases = rng.normal(size=(7, 8, N_FRAMES, 3, 3)).astype(np.float32)
+    bases = rng.normal(size=(7, 8, N_FRAMES, N_BASES, 3)).astype(np.float32)
     said = decode(forward(parameters, inputs), base, bases)
     tensors = {name: torch.from_numpy(values) for name, values in parameters.items()}
     output = forward(tensors, torch.from_numpy(inputs))
@@ -236,6 +245,33 @@ def test_each_loss_sees_its_own_error(samples):
     turned = losses(batch["level"], -batch["direction"], batch)
     assert turned["direction"].item() > 0.01
     assert turned["frame"].item() == 0.0
+
+
+def test_noise_of_the_teacher_does_not_shorten_decays():
+    # Energies that are exponentially distributed about a true decay: the deviance is least at their mean.
+    rng = np.random.default_rng(8)
+    true = -np.diff(10.0 ** (-6.0 * FRAME_EDGES / 1.0))
+    noisy = 10.0 * np.log10(np.maximum(true * rng.exponential(size=(500, 1)), 1e-9))
+    batch = {
+        "level": torch.tensor(noisy).float(),
+        "direct": torch.zeros(500),
+        "direction": torch.zeros(500, N_FRAMES, 3),
+    }
+    offsets = np.arange(-3.0, 3.0, 0.5)
+    said = torch.tensor(10.0 * np.log10(true)).float().expand(500, -1)
+    found = [losses(said + offset, batch["direction"], batch) for offset in offsets]
+    best = {name: offsets[np.argmin([parts[name].item() for parts in found])] for name in ("decay", "deviance")}
+    assert abs(best["deviance"]) <= 0.5
+    assert best["decay"] <= -1.0
+
+
+def test_a_bend_is_what_changes_the_slope_of_the_base():
+    base = torch.tensor(np.random.default_rng(9).normal(-40.0, 10.0, (3, N_FRAMES))).float()
+    assert bend(base + 5.0, base).item() == pytest.approx(0.0, abs=1e-5)
+    early = torch.tensor(FRAME_EDGES[:-1] < 0.049).float() * 7.0
+    early[9] = early[10] = 0.0  # the last early frames may differ from the first late one
+    assert bend(base + early, base).item() == pytest.approx(0.0, abs=1e-5)
+    assert bend(base + torch.arange(N_FRAMES) * 0.5, base).item() == pytest.approx(0.5, abs=1e-4)
 
 
 def test_inputs_are_normalised_and_the_start_says_nothing(samples):
@@ -365,7 +401,12 @@ def test_evaluation_gives_all_tables(truths):
     result = evaluate(truths, bundled_file(FIELD), spacing=2.0)
     assert result["rooms"] == len(truths)
     assert result["pairs"] == 28 * len(truths)
-    assert set(result["tables"]) == {"field", "mean of self-responses", "nearest traced pair"}
+    assert set(result["tables"]) == {
+        "field",
+        "field without its network",
+        "mean of self-responses",
+        "nearest traced pair",
+    }
     for tables in result["tables"].values():
         assert {"all", "visible", "hidden", truths[0].kind} <= set(tables)
         for key in BARS:

@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     train = commands.add_parser("train", help="trace the training rooms and train the decoder; resumes where it was")
     train.add_argument("--rooms", type=int, default=1600, help="rooms of the seeds from 0 (default %(default)s)")
-    train.add_argument("--epochs", type=float, default=6.0)
+    train.add_argument("--epochs", type=float, default=5.0)
     train.add_argument("--width", type=int, default=384, help="hidden units (default %(default)s)")
     train.add_argument("--bandwidth", type=float, default=0.6, help="of the Gaussian kernels, m (default %(default)s)")
     train.add_argument("--data", type=Path, default=_CACHE / "teacher", help="folder of the teacher data")

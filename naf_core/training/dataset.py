@@ -12,17 +12,18 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from naf_core.features import intensity_ratio, read_ends
 from naf_core.pairs import Pairs, pair_geometry, sight
-from naf_core.probes import Surroundings, place_probes, surroundings, visibility, walking_distance
+from naf_core.probes import Surroundings, scan
 from naf_core.raycast import Raycaster
 from naf_core.response import N_FRAMES
-from naf_core.tracer import tail_slopes, trace, trace_self
+from naf_core.tracer import tail_slopes, trace
 from naf_core.training.rooms import Room, make_room
 
-FORMAT = "acoustic-fields teacher 1"
+FORMAT = "acoustic-fields teacher 2"
 SHARD = 20  # rooms a file
 POINTS = 10  # points a room; every pair of them is a sample
-SELF_RAYS = 800
+SCAN_RAYS = 600  # paths a probe
 FLOOR_DB = -120.0  # levels are stored no lower than this
 
 
@@ -36,31 +37,42 @@ def room_record(room: Room, seed: int, rays: int | None = None) -> dict[str, np.
     """Everything that training needs to know of ``room``, traced with seed ``seed``."""
     caster = Raycaster(room.scene)
     points, count = room.points, len(room.points)
-    probes = place_probes(room.scene, caster)
-    walking = walking_distance(probes, visibility(caster, probes, probes))
-    around = surroundings(room.scene, caster, points)
-    own = trace_self(room.scene, points, rays=SELF_RAYS, seed=seed, raycaster=caster)
-    response = trace(room.scene, points, points, rays=rays or teacher_rays(own), seed=seed + 1, raycaster=caster)
-    seen = sight(caster, probes, points)
+    found = scan(room.scene, caster, rays=SCAN_RAYS, seed=seed)
+    seen = sight(caster, found.positions, points)
+    ends = read_ends(found, seen)
+    rays = rays or teacher_rays(ends.energy)
+    response = trace(room.scene, points, points, rays=rays, seed=seed + 1, raycaster=caster)
     i, j = np.triu_indices(count, 1)
     first, second = np.concatenate([i, j]), np.concatenate([j, i])
-    pairs = pair_geometry(caster, probes, walking, points, points, seen, seen, first, second)
+    pairs = pair_geometry(caster, found.positions, found.walking, points, points, seen, seen, first, second)
     energy = response.energy[first, second].astype(np.float64)  # (2n, 8, frames, 4), emitter first, listener second
     both = 0.5 * (energy[: len(i), ..., 0] + energy[len(i) :, ..., 0])  # reciprocity halves the noise
-    direction = energy[..., 1:] / np.maximum(energy[..., :1], 1e-30)
+    gets = found.exchange.at(seen.weight)
+    exchanged = found.exchange.between(gets[first], gets[second])
     record: dict[str, np.ndarray | str] = {
         "kind": room.kind,
         "points": points,
         "air": room.scene.air.absorption().astype(np.float32),
         "speed_of_sound": np.float32(room.scene.air.speed_of_sound),
-        "own": own,
-        "level": (10.0 * np.log10(np.maximum(both, 10.0 ** (FLOOR_DB / 10.0)))).astype(np.float16),
-        "direction": np.round(np.clip(direction, -1.0, 1.0) * 127.0).astype(np.int8),
+        "own": ends.energy,
+        "wide": ends.wide,
+        "exchanged": _level(exchanged[: len(i), ..., 0]),
+        "exchanged_direction": _direction(exchanged),
+        "level": _level(both),
+        "direction": _direction(energy),
         "direct": response.direct[i, j],
     }
-    record |= {f"around_{f.name}": getattr(around, f.name) for f in fields(Surroundings)}
+    record |= {f"around_{f.name}": getattr(ends.around, f.name) for f in fields(Surroundings)}
     record |= {f"pairs_{f.name}": getattr(pairs, f.name) for f in fields(Pairs)}
     return record
+
+
+def _level(energy: np.ndarray) -> np.ndarray:
+    return (10.0 * np.log10(np.maximum(energy, 10.0 ** (FLOOR_DB / 10.0)))).astype(np.float16)
+
+
+def _direction(energy: np.ndarray) -> np.ndarray:
+    return np.round(intensity_ratio(energy) * 127.0).astype(np.int8)
 
 
 def _write_shard(job: tuple[Path, int, int]) -> tuple[int, float]:

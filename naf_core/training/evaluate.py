@@ -7,26 +7,28 @@ import multiprocessing
 import os
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import h5py
 import numpy as np
 
+from naf_core.features import floored_level, later
 from naf_core.field import Field
 from naf_core.raycast import Raycaster
-from naf_core.response import FRAME_EDGES, EnergyResponse, decay_time
-from naf_core.tracer import tail_slopes, trace
+from naf_core.response import FRAME_EDGES, EnergyResponse
+from naf_core.tracer import tail_slopes, trace, trace_self
 from naf_core.training.rooms import make_room
 
 FIRST_SEED = 1_000_000  # training rooms have the seeds from 0, bandwidth was chosen on those from 500 000
 VALIDATION_SEED = 500_000
 POINTS = 8
 RAYS = 24_000  # paths an emitter in one batch
-_MOST_BATCHES = 5
-_WANTED_NOISE = 2.0  # percent of T30: a room is traced until its noise is as low, or for _MOST_BATCHES
+_SELF_RAYS = 4000  # of the baseline
+_MOST_BATCHES = 8
+_WANTED_NOISE = {"T30 %": 1.5, "EDT ms": 6.0}  # a room is traced until its means are as low, or for _MOST_BATCHES
 _BATCH_SEED = 10_000_000
-_FORMAT = "acoustic-fields truth 2"
+_FORMAT = "acoustic-fields truth 3"
 _BANDS = slice(1, 7)  # 125 Hz to 4 kHz
 _C50_LIMIT = 25.0  # dB: beyond this, early or late energy is inaudible and the figure says nothing
 _EARLY = int(np.argmin(np.abs(FRAME_EDGES - 0.080)))
@@ -52,35 +54,30 @@ def _ordered_pairs(count: int) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate([i, j]), np.concatenate([j, i])
 
 
-def _t30_noise(energy: np.ndarray, direct: np.ndarray) -> float:
-    """Mean error in percent of the T30 of reciprocal pairs, from how much both ways differ; ordered pairs (2n, ...)."""
-    bands, n = energy[:, _BANDS], len(energy) // 2
-    curve = np.cumsum(bands[..., ::-1, 0], axis=-1)[..., ::-1]
-    curve[..., 0] += direct[:, _BANDS]
-    times = decay_time(np.concatenate([curve, np.zeros_like(curve[..., :1])], axis=-1), -5.0, -35.0)
-    return float(np.nanmean(50.0 * np.abs(times[:n] / times[n:] - 1.0)))
-
-
 def _trace_truth(job: tuple[Path, int, int]) -> int:
     folder, seed, rays = job
     path = folder / f"room-{seed}-{rays}.h5"
     if not path.exists():
         room = make_room(seed, POINTS)
         first, second = _ordered_pairs(POINTS)
-        energy, batches = 0.0, 0
+        sums, batches = 0.0, 0
         while batches < _MOST_BATCHES:
-            response = trace(room.scene, room.points, room.points, rays=rays, seed=seed + batches * _BATCH_SEED)
-            energy, batches = energy + response.energy[first, second].astype(np.float64), batches + 1
-            if _t30_noise(energy / batches, response.direct[first, second]) <= _WANTED_NOISE:
+            traced = trace(room.scene, room.points, room.points, rays=rays, seed=seed + batches * _BATCH_SEED)
+            traced = traced[first, second]
+            sums, batches = sums + traced.energy.astype(np.float64), batches + 1
+            energy = (sums / batches).astype(np.float32)
+            response = replace(traced, energy=energy, tail_slope=tail_slopes(energy[..., 0]))
+            noise = reference_noise(response)
+            if all(np.nanmean(noise[name]) <= wanted for name, wanted in _WANTED_NOISE.items()):
                 break
         part = path.with_suffix(".part")
         with h5py.File(part, "w") as file:
             file.attrs.update({"format": _FORMAT, "kind": room.kind, "batches": batches})
             file["points"] = room.points
-            file.create_dataset("energy", data=(energy / batches).astype(np.float32), compression="gzip")
+            file.create_dataset("energy", data=response.energy, compression="gzip")
             file["speed_of_sound"] = response.speed_of_sound
             for name in ("direct", "distance", "direct_direction"):
-                file[name] = getattr(response, name)[first, second]
+                file[name] = getattr(response, name)
         os.replace(part, path)
     return seed
 
@@ -146,6 +143,13 @@ def errors(said: EnergyResponse, meant: EnergyResponse) -> dict[str, np.ndarray]
     return {name: values[:, _BANDS] for name, values in table.items()}
 
 
+def reference_noise(response: EnergyResponse) -> dict[str, np.ndarray]:
+    """Expected errors of both ways averaged, (n, 6) each, from how much the ways of 2n ordered pairs differ."""
+    n = len(response.distance) // 2
+    there, back = response[np.arange(n)], response[np.arange(n, 2 * n)]
+    return {name: 0.5 * difference for name, difference in errors(there, back).items()}
+
+
 def direction_error(said: EnergyResponse, meant: EnergyResponse) -> np.ndarray:
     """Angle in degrees between the early intensities of n pairs, (n, 6); NaN where the truth has no direction."""
     a, b = early_direction(meant)[:, _BANDS], early_direction(said)[:, _BANDS]
@@ -156,10 +160,23 @@ def direction_error(said: EnergyResponse, meant: EnergyResponse) -> np.ndarray:
     return np.where(norm_a > 0.1 * energy, np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0))), np.nan)
 
 
-def self_response_baseline(field: Field, emitters: np.ndarray, listeners: np.ndarray) -> EnergyResponse:
-    """The field with a network that says nothing: the mean of the two self-responses, along the way."""
+def exchange_baseline(field: Field, emitters: np.ndarray, listeners: np.ndarray) -> EnergyResponse:
+    """The field with a network that says nothing: what its probes heard of each other."""
     silent = {k: np.zeros_like(v) if k.endswith("_out") else v for k, v in field.parameters.items()}
     return Field(field.scene, field.caster, field.scan_, field.config, silent).predict(emitters, listeners)
+
+
+def self_response_baseline(field: Field, points: np.ndarray, seed: int) -> EnergyResponse:
+    """The mean of the self-responses at both ends of all ordered pairs of ``points``, from their earliest arrival on.
+
+    What a scan without an exchange would say: exact at the points, and of all the decay.
+    """
+    first, second = _ordered_pairs(len(points))
+    own = trace_self(field.scene, points, rays=_SELF_RAYS, seed=seed, raycaster=field.caster)
+    response = field.predict(points[first], points[second])
+    energy = later(0.5 * (own[first] + own[second]), response.delay)
+    energy[..., 0] = 10.0 ** (floored_level(energy[..., 0]) / 10.0)
+    return replace(response, energy=energy, tail_slope=tail_slopes(energy[..., 0]))
 
 
 def nearest_pair_baseline(truth: EnergyResponse, points: np.ndarray, caster: Raycaster) -> EnergyResponse:
@@ -182,9 +199,10 @@ def nearest_pair_baseline(truth: EnergyResponse, points: np.ndarray, caster: Ray
 
 
 def evaluate(truths: list[Truth], weights: Path | None = None, spacing: float = 0.8) -> dict[str, object]:
-    """Errors of the field and two baselines over ``truths``, as tables of means."""
+    """Errors of the field and of three baselines over ``truths``, as tables of means."""
     rows: dict[str, list[dict[str, np.ndarray]]] = {
         "field": [],
+        "field without its network": [],
         "mean of self-responses": [],
         "nearest traced pair": [],
     }
@@ -200,14 +218,14 @@ def evaluate(truths: list[Truth], weights: Path | None = None, spacing: float = 
         meant = reciprocal(truth.response)
         for name, said in (
             ("field", field.predict(emitters, listeners)),
-            ("mean of self-responses", self_response_baseline(field, emitters, listeners)),
+            ("field without its network", exchange_baseline(field, emitters, listeners)),
+            ("mean of self-responses", self_response_baseline(field, truth.points, truth.seed)),
             ("nearest traced pair", nearest_pair_baseline(truth.response, truth.points, field.caster)),
         ):
             table = errors(said[np.arange(n)], meant)
             table["direction deg"] = direction_error(said, truth.response)
             rows[name].append(table)
-        there, back = truth.response[np.arange(n)], truth.response[np.arange(n, 2 * n)]
-        noise.append({k: 0.5 * v for k, v in errors(there, back).items()})
+        noise.append(reference_noise(truth.response))
         labels.append((truth.kind, meant.direct[:, 0] > 0.0))
         print(
             f"\rasking the field: {number + 1}/{len(truths)}, {time.perf_counter() - started:.0f} s",

@@ -15,10 +15,10 @@ from naf_core.probes import Surroundings
 class Samples:
     """n samples, one a pair and band, in half precision to save memory.
 
-    ``inputs`` (n, N_FEATURES); ``base`` and ``level`` (n, N_FRAMES) dB: the mean of the self-responses and the
+    ``inputs`` (n, N_FEATURES); ``base`` and ``level`` (n, N_FRAMES) dB: the probes' exchange and the
     teacher's answer; ``direct`` (n,) energy of the direct sound. For the two ends as listener (axis 1):
-    ``straight`` and ``way`` (n, 2, 3) unit vectors, ``own`` and ``direction`` (n, 2, N_FRAMES, 3) intensity ratios
-    of the self-response and of the teacher, times 127.
+    ``straight`` and ``way`` (n, 2, 3) unit vectors, ``own``, ``heard`` and ``direction`` (n, 2, N_FRAMES, 3) intensity
+    ratios of the self-response, of the probes' exchange and of the teacher, times 127.
     """
 
     inputs: np.ndarray
@@ -28,6 +28,7 @@ class Samples:
     straight: np.ndarray
     way: np.ndarray
     own: np.ndarray
+    heard: np.ndarray
     direction: np.ndarray
 
     def __len__(self) -> int:
@@ -39,24 +40,23 @@ def room_samples(record: dict[str, np.ndarray | str]) -> Samples:
     count = len(record["points"])
     i, j = np.triu_indices(count, 1)
     n = len(i)
-    own, visible = record["own"], np.eye(count, dtype=bool)
-    visible[i, j] = visible[j, i] = record["pairs_visible"][:n]
-    # The other points stand in for the probes that a scan would have in view.
-    share = (visible / visible.sum(axis=1, keepdims=True)).astype(np.float32)
     everywhere = Ends(
-        own,
-        (share @ own.reshape(count, -1)).reshape(own.shape),
-        Surroundings(*(record[f"around_{f.name}"] for f in fields(Surroundings))),
+        record["own"], record["wide"], Surroundings(*(record[f"around_{f.name}"] for f in fields(Surroundings)))
     )
     pairs = Pairs(*(record[f"pairs_{f.name}"] for f in fields(Pairs)))
     one_way = pairs[:n]
     height = np.abs(record["points"][i, 2] - record["points"][j, 2])
     speed = float(record["speed_of_sound"])
-    features = pair_features(everywhere[i], everywhere[j], one_way, record["air"], speed, height)
-    own_ratios = []
-    for listener in (j, i):
-        shifted = later(own[listener], one_way.distance / speed)
-        own_ratios.append(intensity_ratio(shifted))
+    strength = 10.0 ** (np.concatenate([record["exchanged"]] * 2).astype(np.float32)[..., None] / 10.0)
+    exchanged = np.concatenate([strength, strength * (record["exchanged_direction"] / np.float32(127.0))], axis=-1)
+    features = pair_features(everywhere[i], everywhere[j], exchanged[:n], one_way, record["air"], speed, height)
+    delay = one_way.distance / speed
+
+    def at_both(there: np.ndarray, here: np.ndarray) -> np.ndarray:
+        """Intensity ratios (n * 8, 2, ...) of energies (n, ...) at the two ends."""
+        ratios = [intensity_ratio(later(energy, delay)) for energy in (there, here)]
+        return flat(np.round(127.0 * np.stack(ratios, axis=2)).astype(np.int8))
+
     level = floored_level(10.0 ** (record["level"].astype(np.float64) / 10.0))
 
     def flat(values: np.ndarray) -> np.ndarray:
@@ -75,7 +75,8 @@ def room_samples(record: dict[str, np.ndarray | str]) -> Samples:
         direct=record["direct"].reshape(-1).astype(np.float32),
         straight=both(pairs.direction).astype(np.float16),
         way=both(pairs.way_direction).astype(np.float16),
-        own=flat(np.round(127.0 * np.stack(own_ratios, axis=2)).astype(np.int8)),
+        own=at_both(record["own"][j], record["own"][i]),
+        heard=at_both(exchanged[:n], exchanged[n:]),
         direction=flat(np.stack([direction[:n], direction[n:]], axis=2)),
     )
 

@@ -1,0 +1,225 @@
+"""Exchange: what the probes of a scan hear of each other, from the paths that they send out anyway.
+
+Where a path of one probe meets a surface, all probes that see this surface hear of it. So every probe's paths tell of
+all pairs, without further rays: a surface patch gathers what arrives there (Siltanen et al. 2007, "The room acoustic
+rendering equation"), and what a point hears is a sum over the patches that it sees. Both ends of a pair are then
+described alike, by what a point gets from the patches, and between them stands one transfer matrix a band and frame,
+the same for all pairs of the scene, which the paths of all probes together determine. Mirrored sound counts as
+scattered at its last surface; what that misses is left to the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import linalg
+
+from naf_core.bands import N_BANDS
+from naf_core.patches import Patches, look_for_patches
+from naf_core.randompaths import RandomPaths
+from naf_core.raycast import Raycaster
+from naf_core.response import FRAME_EDGES, N_FRAMES
+from naf_core.scene import Scene
+
+PATTERNS = 64  # at most: what probes get of the patches, in terms of so many patterns over them
+OWN_DURATION = 0.3  # s of what a probe hears of itself; later it hears the room, of which the exchange tells better
+_RIDGE = 0.1  # of the mean square of the patterns: the noise of a few hundred paths is not worth following closer
+_NEAREST = 0.3  # m: a patch is not a point, so that none comes closer than this
+_BATCH = 400_000  # lines of sight at a time
+_CELLS = 4_000_000  # probes x frames x patches gathered at a time
+_MOST_WAITING = 2_000_000  # hits
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """How sound gets from around one of P probes to around another.
+
+    ``receive`` (P, Q, 4): what a probe gets, as W, X, Y, Z, of Q patterns of sound leaving the surfaces. ``transfer``
+    (Q, 8, N_FRAMES, Q), symmetric in Q: how much of the last pattern there is in a frame when sound sets out as the
+    first. Frames count from emission. Where nothing reflects, Q is 0.
+    """
+
+    receive: np.ndarray
+    transfer: np.ndarray
+
+    def at(self, weight: np.ndarray) -> np.ndarray:
+        """What n points get, (n, Q, 4), with kernels ``weight`` (n, P) over the probes."""
+        count, patterns = self.receive.shape[:2]
+        return (weight @ self.receive.reshape(count, 4 * patterns)).reshape(len(weight), patterns, 4)
+
+    def between(self, emitter: np.ndarray, listener: np.ndarray) -> np.ndarray:
+        """Reflected energy (n, 8, N_FRAMES, 4) between ends whose ``receive`` are (n, Q, 4) each.
+
+        W, and the intensity at the listener. W may be slightly negative where next to nothing arrives.
+        """
+        n, patterns = emitter.shape[:2]
+        frames = N_BANDS * N_FRAMES
+        sent = np.ascontiguousarray(emitter[..., 0])  # a hundred times faster than the strided view
+        arriving = sent @ self.transfer.reshape(patterns, frames * patterns)
+        return (arriving.reshape(n, frames, patterns) @ listener).reshape(n, N_BANDS, N_FRAMES, 4)
+
+
+def trace_exchange(
+    scene: Scene,
+    caster: Raycaster,
+    probes: np.ndarray,
+    *,
+    rays: int,
+    seed: int,
+    progress: Callable[[float], None] | None = None,
+) -> tuple[np.ndarray, Exchange]:
+    """Let each of ``probes`` (P, 3) send ``rays`` paths: what they hear of themselves, and their Exchange.
+
+    Self-responses (P, 8, N_FRAMES, 4) are those of `trace_self` for the first OWN_DURATION, and 0 from there on.
+    """
+    paths = _GatheredPaths(scene, caster, probes, look_for_patches(caster, probes, seed), np.random.default_rng(seed))
+    paths.run_all(rays, progress)
+    energy = np.ascontiguousarray(paths.frames((len(probes),)), dtype=np.float32)
+    energy[:, :, FRAME_EDGES[1:] > OWN_DURATION] = 0.0
+    return energy, paths.exchange()
+
+
+class _GatheredPaths(RandomPaths):
+    """Paths of probes, of which the patches gather what arrives from each."""
+
+    def __init__(
+        self, scene: Scene, caster: Raycaster, probes: np.ndarray, patches: Patches, rng: np.random.Generator
+    ) -> None:
+        super().__init__(scene, caster, probes, None, rng)
+        self._patches = patches
+        self._speed = np.float32(scene.air.speed_of_sound)
+        heard, distance = _heard(caster, patches, probes)
+        # The mean way from a patch to those who see it stands for all of them: they differ by less than a frame.
+        self._way = (distance / np.maximum(heard[..., 0].sum(axis=1), 1e-12)).astype(np.float32)
+        self._patterns = _patterns(heard)  # (N, Q)
+        self._receive = np.ascontiguousarray(np.einsum("nq,npc->pqc", self._patterns, heard, optimize=True))
+        self._sent = np.zeros((len(probes), N_BANDS, N_FRAMES, self._patterns.shape[1]), np.float32)
+        self._hits: list[tuple[np.ndarray, ...]] = []
+        self._waiting = 0
+
+    def _arrive(
+        self,
+        owner: np.ndarray,
+        position: np.ndarray,
+        normal: np.ndarray,
+        reflected: np.ndarray,
+        weight: np.ndarray,
+        travelled: np.ndarray,
+    ) -> None:
+        # Takes note of what surfaces send back.
+        patch = self._patches.at(position, normal)
+        time = (travelled + self._way[patch]) / self._speed
+        frame = np.searchsorted(FRAME_EDGES, time, side="right").astype(np.int32) - 1
+        in_time = frame < N_FRAMES
+        hits = owner.astype(np.int32), patch, frame, reflected * weight[:, None]
+        self._hits.append(tuple(column[in_time] for column in hits))
+        self._waiting += len(owner)
+        if self._waiting > _MOST_WAITING:
+            self._sum_up()
+
+    def _connect(
+        self,
+        owner: np.ndarray,
+        position: np.ndarray,
+        normal: np.ndarray,
+        scattered: np.ndarray,
+        weight: np.ndarray,
+        travelled: np.ndarray,
+        bounce: int,
+    ) -> None:
+        early = np.flatnonzero(travelled < OWN_DURATION * self._speed)
+        if len(early):
+            columns = (owner, position, normal, scattered, weight, travelled)
+            super()._connect(*(column[early] for column in columns), bounce)
+
+    def _catch(
+        self,
+        owner: np.ndarray,
+        position: np.ndarray,
+        direction: np.ndarray,
+        distance: np.ndarray,
+        energy: np.ndarray,
+        weight: np.ndarray,
+        travelled: np.ndarray,
+        rows: np.ndarray,
+        bounce: int,
+    ) -> None:
+        rows = rows[travelled[rows] < OWN_DURATION * self._speed]
+        if len(rows):
+            super()._catch(owner, position, direction, distance, energy, weight, travelled, rows, bounce)
+
+    def _sum_up(self) -> None:
+        """Turn the hits that wait into patterns."""
+        owner, patch, frame, energy = (np.concatenate(column) for column in zip(*self._hits, strict=True))
+        self._hits, self._waiting = [], 0
+        count = len(self._patches)
+        step = max(1, _CELLS // (N_FRAMES * count))
+        order = np.argsort(owner, kind="stable")
+        for start in range(0, len(self._sent), step):
+            of_part = order[slice(*np.searchsorted(owner, (start, start + step), sorter=order))]
+            if not len(of_part):
+                continue
+            size = min(step, len(self._sent) - start)
+            cell = ((owner[of_part] - start) * N_FRAMES + frame[of_part]) * count + patch[of_part]
+            for band in range(N_BANDS):
+                arrived = np.bincount(cell, energy[of_part, band], minlength=size * N_FRAMES * count)
+                arrived = arrived.astype(np.float32).reshape(size * N_FRAMES, count)
+                self._sent[start : start + size, band] += (arrived @ self._patterns).reshape(size, N_FRAMES, -1)
+
+    def exchange(self) -> Exchange:
+        """The transfer that explains best, over all probes, what arrived where from whom."""
+        if self._hits:
+            self._sum_up()
+        receive = self._receive[..., 0].astype(np.float64)  # by reciprocity also how a probe lights the surfaces
+        count, patterns = receive.shape
+        if not (count and patterns):
+            return Exchange(self._receive, np.zeros((patterns, N_BANDS, N_FRAMES, patterns), np.float32))
+        ridge = _RIDGE * (receive**2).sum() / patterns
+        inverse = np.linalg.solve(receive.T @ receive + ridge * np.eye(patterns), receive.T)
+        transfer = (inverse @ self._sent.reshape(count, -1)).reshape(patterns, N_BANDS, N_FRAMES, patterns)
+        # Reciprocity: what differs between both ways is noise.
+        transfer = 0.5 * (transfer + transfer.swapaxes(0, -1))
+        return Exchange(self._receive, np.ascontiguousarray(transfer, dtype=np.float32))
+
+
+def _heard(caster: Raycaster, patches: Patches, probes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What ``probes`` (P, 3) hear of unit energy that each patch scatters: (N, P, 4), and (N,) m times W of it."""
+    heard = np.zeros((len(patches), len(probes), 4), np.float32)
+    distances = np.zeros(len(patches))
+    step = max(1, _BATCH // max(len(probes), 1))
+    for place, normal in zip(patches.places.swapaxes(0, 1), patches.normals.swapaxes(0, 1), strict=True):
+        for start in range(0, len(patches), step):
+            rows = slice(start, start + step)
+            separation = probes[None] - place[rows, None]
+            cosine = np.einsum("npk,nk->np", separation, normal[rows])
+            patch, probe = np.nonzero(cosine > 0.0)
+            away, cosine = separation[patch, probe], cosine[patch, probe]
+            distance = np.linalg.norm(away, axis=1)
+            away = away / np.maximum(distance, 1e-9)[:, None]
+            seen = ~caster.blocked(place[rows][patch], away, distance)
+            patch, probe, away, cosine, distance = (a[seen] for a in (patch, probe, away, cosine, distance))
+            # Lambert's law, as in the tracer.
+            energy = 4.0 * cosine / np.maximum(distance, 1e-9) / np.maximum(distance, _NEAREST) ** 2
+            heard[start + patch, probe, 0] += energy
+            heard[start + patch, probe, 1:] -= away * energy[:, None]
+            distances += np.bincount(start + patch, energy * distance, minlength=len(patches))
+    count = patches.places.shape[1]
+    return heard / count, distances / count
+
+
+def _patterns(heard: np.ndarray) -> np.ndarray:
+    """The orthonormal patterns (N, Q) over N patches in which ``heard`` (N, P, 4) is told best."""
+    flat = heard.reshape(len(heard), 4 * heard.shape[1]).astype(np.float64)
+    keep = min(PATTERNS, *flat.shape)
+    if not keep:
+        return np.zeros((len(flat), 0), np.float32)
+    small = flat if len(flat) <= flat.shape[1] else flat.T
+    square = small @ small.T
+    values, vectors = linalg.eigh(square, subset_by_index=(len(square) - keep, len(square) - 1))
+    kept = values > 1e-9 * values[-1]
+    vectors = vectors[:, kept]
+    if small is not flat:
+        vectors = flat @ vectors / np.sqrt(values[kept])
+    return np.ascontiguousarray(vectors, dtype=np.float32)
