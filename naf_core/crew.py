@@ -1,0 +1,125 @@
+"""Processes that trace side by side. Threads would wait for each other: embreex holds Python's lock while it works."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+
+import numpy as np
+
+from naf_core.directivity import Directivity
+from naf_core.errors import UserError
+from naf_core.randompaths import RandomPaths
+from naf_core.raycast import Raycaster
+from naf_core.scene import Scene
+
+_PATIENCE = 0.2  # s: as soon as this, a wish to cancel is heard
+_AHEAD = 2  # chunks a process may be ahead of the slowest
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is traced: ``scene``, ``emitters`` (E, 3), ``listeners`` (L, 3), ``seed`` and the emitters' directivity."""
+
+    scene: Scene
+    emitters: np.ndarray
+    listeners: np.ndarray
+    seed: int
+    directivity: tuple[Directivity | None, ...] | None = None
+
+    def paths(self, caster: Raycaster | None = None) -> RandomPaths:
+        """The paths that do it; every process makes its own."""
+        rng = np.random.default_rng(self.seed)
+        caster = caster or Raycaster(self.scene)
+        return RandomPaths(self.scene, caster, self.emitters, self.listeners, rng, self.directivity)
+
+
+class Crew:
+    """``processes`` that do a ``task``, or the calling process alone with its own ``paths``, to the same result.
+
+    Leaving its ``with`` block ends the processes at once. Raises UserError when one of them breaks off.
+    """
+
+    def __init__(self, task: Task, processes: int, paths: RandomPaths) -> None:
+        self._paths = paths
+        self._task = task
+        self._count = processes if processes > 1 else 0
+        self._members: list[tuple[multiprocessing.process.BaseProcess, Connection]] = []
+
+    def __enter__(self) -> Crew:
+        context = multiprocessing.get_context("spawn")
+        for _ in range(self._count):
+            here, there = context.Pipe()
+            process = context.Process(target=_work, args=(self._task, there), daemon=True)
+            process.start()
+            there.close()
+            self._members.append((process, here))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process, pipe in self._members:
+            process.terminate()
+            pipe.close()
+        for process, _ in self._members:
+            process.join()
+        self._members.clear()
+
+    def energy(
+        self, rays: int, progress: Callable[[float], None] | None = None, batch: tuple[int, ...] = ()
+    ) -> np.ndarray:
+        """What ``rays`` paths from every emitter bring, as the array ``energy`` of RandomPaths.
+
+        ``progress`` gets 0..1 several times a second and may raise.
+        """
+        chunks, total = self._paths.chunks(rays), np.zeros_like(self._paths.energy)
+        tell = progress or (lambda fraction: None)
+        if not self._members:
+            for chunk in range(chunks):
+                total += self._paths.chunk_energy(rays, chunk, batch)
+                tell((chunk + 1) / chunks)
+            return total
+        # Sums depend on their order, so chunks are added in theirs, whichever process brings them when.
+        idle, coming, brought, added = [pipe for _, pipe in self._members], deque(range(chunks)), {}, 0
+        while added < chunks:
+            while idle and coming and coming[0] < added + _AHEAD * len(self._members):
+                _send(idle.pop(), (rays, coming.popleft(), batch))
+            for pipe in wait([pipe for _, pipe in self._members if pipe not in idle], timeout=_PATIENCE):
+                chunk, energy = _receive(pipe)
+                brought[chunk] = energy
+                idle.append(pipe)
+            while added in brought:
+                total += brought.pop(added)
+                added += 1
+            tell(added / chunks)
+        return total
+
+
+def _send(pipe: Connection, message: object) -> None:
+    try:
+        pipe.send(message)
+    except OSError as error:
+        raise UserError(_BROKEN) from error
+
+
+def _receive(pipe: Connection) -> tuple[int, np.ndarray]:
+    try:
+        return pipe.recv()
+    except (EOFError, OSError) as error:
+        raise UserError(_BROKEN) from error
+
+
+_BROKEN = "A process that traced has ended before its time, perhaps for lack of memory: use fewer processes."
+
+
+def _work(task: Task, pipe: Connection) -> None:
+    """Trace the chunks that the pipe asks for until it is closed."""
+    paths = task.paths()
+    try:
+        while True:
+            rays, chunk, batch = pipe.recv()
+            pipe.send((chunk, paths.chunk_energy(rays, chunk, batch)))
+    except (EOFError, OSError, KeyboardInterrupt):
+        return  # nobody waits for more
