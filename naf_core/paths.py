@@ -1,11 +1,13 @@
-"""Mirror paths of low order, found exactly: the strong early reflections that random paths would meet by luck.
+"""Direct and mirrored paths of low order, found exactly: the early sound that random paths would meet by luck.
 
-Rays discover which sequences of planes can be mirrored in; each sequence gives an image of the emitter (Allen and
-Berkley 1979), and each image is checked against the geometry for every listener (Vorländer 2008, "Auralization", 11.3).
+Each sequence of mirrors gives an image of the emitter (Allen and Berkley 1979), and each image is checked against the
+geometry for every listener (Vorländer 2008, "Auralization", 11.3). Rays discover which sequences are worth a look, and
+among the largest mirrors all are looked at.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -13,44 +15,95 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from naf_core.bands import N_BANDS
+from naf_core.errors import UserError
+from naf_core.planes import Planes, planes
 from naf_core.raycast import Raycaster, sphere_directions
 from naf_core.scene import Scene
 
-_SAME_PLANE = 2e-3  # planes whose normals and offsets (in m) differ by less are one mirror
-_BATCH = 1 << 20  # candidate paths checked at a time
+NEAREST = 0.1  # m: energy grows no more when an emitter comes closer to a listener
+_BATCH = 1 << 18  # candidate paths looked at in one go
+_EXHAUSTIVE = 1 << 14  # sequences of each order among the largest mirrors that are looked at without discovery
+_SAME_IMAGE = 1e-3  # m: images nearer to each other are one, mirrored in another order
+_SLACK = 0.01  # m around the box of a mirror: only what misses it by more is dismissed without a ray
+# Images behind an edge or corner of a room may lie exactly behind it as seen from a listener: always when emitter and
+# listener coincide, often when they stand symmetrically. Rounding would then decide whether they are found never, once
+# or twice. So the ways are followed from ears a little aside: from one 3 mm away, or from three, of which two decide,
+# nearer by in steps off a surface.
+_ASIDE = 3e-3 * np.array([0.53, 0.71, 0.46])
+_JURY = np.array([[3.1, 1.3, 2.3], [-2.9, 1.9, -1.7], [0.7, -3.7, 1.1]])
 
 
-class MirrorPaths(NamedTuple):
-    """The mirror paths found, n of them.
+class EarlyPaths(NamedTuple):
+    """Direct and mirrored paths, n of them.
 
-    ``emitter`` and ``listener`` indices (n,); ``length`` (n,) m; ``source`` (n, 3) unit direction at the listener
-    towards the image; ``energy`` (n, 8) relative to the free field at 1 m.
+    ``emitter`` and ``listener`` indices (n,); ``order`` (n,) number of reflections, 0 for direct sound; ``length``
+    (n,) m and ``delay`` (n,) s; ``source`` (n, 3) unit direction at the listener towards the image, ``departure``
+    (n, 3) unit direction at the emitter in which the sound leaves; ``energy`` (n, 8) relative to the free field at
+    1 m, after absorption, scattering and air. Float64; directions are 0 where emitter and listener coincide.
     """
 
     emitter: np.ndarray
     listener: np.ndarray
+    order: np.ndarray
     length: np.ndarray
+    delay: np.ndarray
     source: np.ndarray
+    departure: np.ndarray
     energy: np.ndarray
 
 
-def planes(caster: Raycaster, scene: Scene) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Group triangles that lie in one plane: (F,) plane of each triangle, (Q, 3) unit normals, (Q,) offsets in m."""
-    if not len(scene.triangles):
-        return np.zeros(0, np.int64), np.zeros((0, 3)), np.zeros(0)
-    normal = caster.normals.astype(np.float64)
-    # A skew reference gives a plane and its reverse the same normal, with no tie for axis-aligned or 45 degree walls.
-    normal = np.where((normal @ [0.801, 0.513, 0.309])[:, None] < 0.0, -normal, normal)
-    offset = np.einsum("ij,ij->i", normal, scene.vertices[scene.triangles[:, 0]].astype(np.float64))
-    rows = np.concatenate([normal, offset[:, None]], axis=1)
-    coarse, group = np.unique(np.round(rows / (0.1 * _SAME_PLANE)), axis=0, return_inverse=True)
-    near = cKDTree(coarse * (0.1 * _SAME_PLANE)).query_pairs(_SAME_PLANE, output_type="ndarray")
-    joined = coo_matrix((np.ones(len(near)), (near[:, 0], near[:, 1])), shape=(len(coarse), len(coarse)))
-    count, label = connected_components(joined, directed=False)
-    plane = label[group.ravel()]
-    first = np.zeros(count, np.int64)
-    first[plane[::-1]] = np.arange(len(plane))[::-1]
-    return plane.astype(np.int64), normal[first], offset[first]
+class _Candidates(NamedTuple):
+    """Paths to be looked at: ``emitter`` and ``listener`` (n,), ``mirrors`` (n, order) from the emitter on."""
+
+    emitter: np.ndarray
+    listener: np.ndarray
+    mirrors: np.ndarray
+
+    def take(self, rows: np.ndarray) -> _Candidates:
+        return _Candidates(*(column[rows] for column in self))
+
+
+def early_paths(
+    scene: Scene,
+    emitters: np.ndarray,
+    listeners: np.ndarray,
+    *,
+    order: int = 3,
+    rays: int = 16384,
+    progress: Callable[[float], None] | None = None,
+    raycaster: Raycaster | None = None,
+) -> EarlyPaths:
+    """Direct sound and all mirror paths of up to ``order`` reflections (0..6) between all pairs, nearest first.
+
+    ``emitters`` (E, 3) and ``listeners`` (L, 3) in metres; who stands within a millimetre of a surface is moved off
+    it, and energies within NEAREST are those at NEAREST. Complete in rooms of few mirrors (up to 26 at order 3, 128 at
+    order 2). In others ``rays`` from either end find the sequences in which smaller ones take part, and paths within a
+    beam so narrow that no ray meets it are missing. ``progress`` is called with a fraction 0..1 and may raise to
+    cancel. Raises UserError when a position is not finite.
+    """
+    caster = raycaster or Raycaster(scene)
+    emitters, listeners = (_off_surfaces(caster, positions) for positions in (emitters, listeners))
+    check = _Check(scene, caster, emitters, listeners, [listeners + caster.epsilon * aside for aside in _JURY])
+    pairs = np.indices((len(emitters), len(listeners))).reshape(2, -1)
+    found = [check(_Candidates(*pairs, np.zeros((pairs.shape[1], 0), np.int64)))]
+    largest = [_among_the_largest(check.planes, depth) for depth in range(1, order + 1)]
+    outward = [_discover(caster, check.planes, end[None], order, rays) for end in emitters]
+    for ear, listener in enumerate(listeners):
+        inward = _discover(caster, check.planes, listener[None], order, rays)
+        for emitter in range(len(emitters)):
+            for common, (_, away), (_, back) in zip(largest, outward[emitter], inward, strict=True):
+                candidates = [common, away, back[:, ::-1]]
+                if common.shape[1] == 2:
+                    candidates.append(_products(outward[emitter][0][1], inward[0][1]))
+                mirrors = np.concatenate(candidates)
+                ends = np.broadcast_to(emitter, len(mirrors)), np.broadcast_to(ear, len(mirrors))
+                found.append(check(_Candidates(*ends, mirrors)))
+        if progress is not None:
+            progress((ear + 1) / len(listeners))
+    paths = _joined(found)
+    rows = np.lexsort([paths.length, paths.listener, paths.emitter])
+    return EarlyPaths(*(column[rows] for column in paths))
 
 
 def mirror_paths(
@@ -62,106 +115,178 @@ def mirror_paths(
     order: int,
     rays: int,
     own: bool = False,
-) -> MirrorPaths:
-    """All mirror paths of 1 to ``order`` reflections from ``emitters`` (E, 3) to ``listeners`` (L, 3).
+) -> EarlyPaths:
+    """Mirror paths of 1 to ``order`` reflections from ``emitters`` (E, 3) to ``listeners`` (L, 3), for many of them.
 
-    ``rays`` discover the sequences of planes, from every emitter. With ``own``, emitter i is only paired with
-    listener i. Energies include absorption, the unscattered share and air.
+    Only what ``rays`` from every emitter discover is looked at. With ``own``, emitter i is only paired with listener
+    i.
     """
-    plane, normal, offset = planes(caster, scene)
-    found: list[MirrorPaths] = []
-    share = (1.0 - scene.absorption) * (1.0 - scene.scattering)
-    owner, sequence = _discover(caster, plane, emitters, order, rays)
-    for depth in range(1, order + 1):
-        rows = (sequence >= 0).sum(axis=1) == depth
-        who, mirrors = owner[rows], sequence[rows, :depth]
-        images = [emitters[who].astype(np.float64)]
-        for k in range(depth):
-            n, d = normal[mirrors[:, k]], offset[mirrors[:, k]]
-            images.append(images[-1] - 2.0 * (np.einsum("ij,ij->i", images[-1], n) - d)[:, None] * n)
-        partners = 1 if own else len(listeners)
-        step = max(1, _BATCH // partners)
-        for start in range(0, len(who), step):
-            part = slice(start, start + step)
-            count = len(who[part])
-            candidate = np.repeat(np.arange(count), partners)
-            listener = who[part] if own else np.tile(np.arange(len(listeners)), count)
-            found.append(
-                _check(
-                    scene,
-                    caster,
-                    plane,
-                    share,
-                    who[part][candidate],
-                    listener,
-                    mirrors[part][candidate],
-                    [image[part][candidate] for image in images],
-                    listeners[listener].astype(np.float64),
-                )
-            )
+    listeners = listeners.astype(np.float64)
+    aside = np.where(caster.occluded(listeners, listeners + _ASIDE)[:, None], -_ASIDE, _ASIDE)
+    check = _Check(scene, caster, emitters.astype(np.float64), listeners, [listeners + aside])
+    partners = 1 if own else len(listeners)
+    step = max(1, _BATCH // max(1, partners))
+    several = max(1, _BATCH // rays)
+    found = []
+    for first in range(0, len(emitters), several):
+        for owner, mirrors in _discover(caster, check.planes, emitters[first : first + several], order, rays):
+            for start in range(0, len(owner), step):
+                emitter = np.repeat(first + owner[start : start + step], partners)
+                listener = emitter if own else np.tile(np.arange(partners), len(emitter) // max(1, partners))
+                sequence = np.repeat(mirrors[start : start + step], partners, axis=0)
+                found.append(check(_Candidates(emitter, listener, sequence)))
+    return _joined(found)
+
+
+def _off_surfaces(caster: Raycaster, positions: np.ndarray) -> np.ndarray:
+    points = np.asarray(positions, np.float32).reshape(-1, 3)
+    if not np.isfinite(points).all():
+        raise UserError("A position is not a finite number.")
+    return caster.off_surfaces(points, max(1e-3, 10.0 * caster.epsilon)).astype(np.float64)
+
+
+def _joined(found: list[EarlyPaths]) -> EarlyPaths:
     if not found:
-        none = np.zeros(0, np.int64)
-        return MirrorPaths(none, none, np.zeros(0), np.zeros((0, 3)), np.zeros((0, 8)))
-    return MirrorPaths(*(np.concatenate(column) for column in zip(*found, strict=True)))
+        index, number, vector = np.zeros(0, np.int64), np.zeros(0), np.zeros((0, 3))
+        return EarlyPaths(index, index, index, number, number, vector, vector, np.zeros((0, N_BANDS)))
+    return EarlyPaths(*(np.concatenate(column) for column in zip(*found, strict=True)))
 
 
 def _discover(
-    caster: Raycaster, plane: np.ndarray, emitters: np.ndarray, order: int, rays: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Sequences of planes met by mirrored rays: emitter (n,), planes (n, order) padded with -1, each once."""
-    owner = np.repeat(np.arange(len(emitters)), rays)
-    position = np.repeat(emitters.astype(np.float32), rays, axis=0)
-    direction = np.tile(sphere_directions(rays), (len(emitters), 1))
-    sequence = np.full((len(owner), order), -1, np.int64)
-    count = int(plane.max(initial=-1)) + 2
-    owners, sequences = [], []
-    for k in range(order):
+    caster: Raycaster, mirrors: Planes, ends: np.ndarray, order: int, rays: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Sequences of mirrors met by rays from ``ends``, each once: the end (n,) and mirrors (n, k) for each k.
+
+    Those that most rays met come first.
+    """
+    owner = np.repeat(np.arange(len(ends)), rays)
+    position = np.repeat(ends.astype(np.float32), rays, axis=0)
+    direction = np.tile(sphere_directions(rays), (len(ends), 1))
+    sequence = np.zeros((len(owner), 0), np.int64)
+    found = []
+    for _ in range(order):
         hits = caster.intersect(position, direction)
         met = hits.triangle >= 0
-        owner, position, direction, sequence = owner[met], position[met], direction[met], sequence[met]
+        owner, position, direction = owner[met], position[met], direction[met]
         triangle, distance = hits.triangle[met], hits.distance[met]
-        sequence = sequence.copy()
-        sequence[:, k] = plane[triangle]
+        sequence = np.column_stack([sequence[met], mirrors.of_triangle[triangle]])
         key = owner.astype(np.int64)
-        for column in range(order):
-            key = key * count + sequence[:, column] + 1
-        _, first = np.unique(key, return_index=True)
-        owners.append(owner[first])
-        sequences.append(sequence[first])
+        for column in sequence.T:
+            key = key * len(mirrors.offset) + column
+        _, once, rays_in = np.unique(key, return_index=True, return_counts=True)
+        once = once[np.argsort(-rays_in, kind="stable")]
+        found.append((owner[once], sequence[once]))
         facing = caster.facing_normals(triangle, direction)
         position = position + direction * distance[:, None] + facing * np.float32(caster.epsilon)
         direction = direction - 2.0 * np.einsum("ij,ij->i", direction, facing)[:, None] * facing
-    return np.concatenate(owners), np.concatenate(sequences)
+    return found
 
 
-def _check(
-    scene: Scene,
-    caster: Raycaster,
-    plane: np.ndarray,
-    share: np.ndarray,
-    emitter: np.ndarray,
-    listener: np.ndarray,
-    mirrors: np.ndarray,
-    images: list[np.ndarray],
-    ear: np.ndarray,
-) -> MirrorPaths:
-    """Keep the candidates whose path from the ear to each image in turn meets just the planes it mirrors in."""
-    separation = images[-1] - ear
-    length = np.linalg.norm(separation, axis=1)
-    source = separation / np.maximum(length, 1e-9)[:, None]
-    energy = np.exp(-length[:, None] * scene.air.absorption()) / np.maximum(length, 0.1)[:, None] ** 2
-    here = ear
-    alive = np.arange(len(emitter))
-    for k in range(mirrors.shape[1], 0, -1):
-        towards = images[k][alive] - here
-        reach = np.linalg.norm(towards, axis=1)
-        towards = towards / np.maximum(reach, 1e-9)[:, None]
-        hits = caster.intersect(here, towards)
-        met = (hits.triangle >= 0) & (hits.distance < reach)
-        met[met] = plane[hits.triangle[met]] == mirrors[alive[met], k - 1]
-        alive = alive[met]
-        energy[alive] *= share[scene.material_index[hits.triangle[met]]]
-        facing = caster.facing_normals(hits.triangle[met], towards[met]).astype(np.float64)
-        here = here[met] + towards[met] * hits.distance[met, None] + facing * caster.epsilon
-    alive = alive[~caster.occluded(here, images[0][alive])]
-    return MirrorPaths(emitter[alive], listener[alive], length[alive], source[alive], energy[alive])
+def _among_the_largest(mirrors: Planes, depth: int) -> np.ndarray:
+    """All sequences (n, depth) of as many of the largest mirrors as make at most _EXHAUSTIVE of them."""
+    count = 1
+    while count < len(mirrors.area) and (count + 1) * count ** (depth - 1) <= _EXHAUSTIVE:
+        count += 1
+    largest = np.argsort(-mirrors.area, kind="stable")[:count]
+    sequence = largest[np.indices((len(largest),) * depth).reshape(depth, -1).T]
+    return sequence[(sequence[:, 1:] != sequence[:, :-1]).all(axis=1)]
+
+
+def _alike(candidates: _Candidates, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Candidates of one pair and one image are one path: its number (n,), and the first candidate of each (m,)."""
+    place = np.column_stack([images, candidates.emitter, candidates.listener])
+    near = cKDTree(place).query_pairs(_SAME_IMAGE, output_type="ndarray") if len(place) else np.zeros((0, 2), int)
+    graph = coo_matrix((np.ones(len(near), bool), near.T), shape=(len(place), len(place)))
+    label = connected_components(graph, directed=False)[1]
+    return label, np.unique(label, return_index=True)[1]
+
+
+def _products(first: np.ndarray, last: np.ndarray) -> np.ndarray:
+    """Sequences (n, 2) of one of the mirrors ``first`` (k, 1) and one of ``last`` (m, 1), some of the front."""
+    some = int(np.sqrt(_EXHAUSTIVE))
+    return np.stack(np.meshgrid(first[:some, 0], last[:some, 0]), axis=-1).reshape(-1, 2)
+
+
+class _Check:
+    """Looks at candidates and keeps those that are paths."""
+
+    def __init__(
+        self, scene: Scene, caster: Raycaster, emitters: np.ndarray, listeners: np.ndarray, ears: list[np.ndarray]
+    ) -> None:
+        self.scene, self.caster, self.emitters, self.listeners, self.ears = scene, caster, emitters, listeners, ears
+        self.planes = planes(caster, scene)
+        self.share = ((1.0 - scene.absorption) * (1.0 - scene.scattering)).astype(np.float64)
+        self.air = scene.air.absorption()
+
+    def images(self, candidates: _Candidates) -> list[np.ndarray]:
+        """The emitter (n, 3) and its images in one mirror after the other."""
+        images = [self.emitters[candidates.emitter]]
+        for plane in candidates.mirrors.T:
+            images.append(self.planes.mirrored(plane, images[-1]))
+        return images
+
+    def plausible(self, candidates: _Candidates) -> _Candidates:
+        """Those whose path from the ear to each image in turn crosses the mirror within the box around it."""
+        images, here = self.images(candidates), self.listeners[candidates.listener]
+        rows = np.arange(len(here))
+        for k in range(candidates.mirrors.shape[1], 0, -1):
+            plane, image = candidates.mirrors[rows, k - 1], images[k][rows]
+            before, beyond = self.planes.distance(plane, here), self.planes.distance(plane, image)
+            crosses = (before * beyond < 0.0) | (np.abs(before) < _SLACK)
+            rows, plane, before, beyond = rows[crosses], plane[crosses], before[crosses], beyond[crosses]
+            part = (np.abs(before) / np.maximum(np.abs(before) + np.abs(beyond), 1e-9))[:, None]
+            here = here[crosses] * (1.0 - part) + image[crosses] * part
+            low, high = self.planes.low[plane] - _SLACK, self.planes.high[plane] + _SLACK
+            within = ((here >= low) & (here <= high)).all(axis=1)
+            rows, here = rows[within], here[within]
+        return candidates.take(rows)
+
+    def __call__(self, candidates: _Candidates) -> EarlyPaths:
+        candidates = self.plausible(candidates)
+        images = self.images(candidates)
+        label, first = _alike(candidates, images[-1])
+        votes, gain = np.zeros(len(first), int), np.zeros((len(first), self.share.shape[1]))
+        for ears in self.ears:
+            rows, share = self.follow(candidates.mirrors, images, ears[candidates.listener])
+            # Behind an edge the ears may disagree on the order of its mirrors, or one of them see both orders.
+            found, once = np.unique(label[rows], return_index=True)
+            votes[found] += 1
+            gain[found] += share[once]
+        kept = 2 * votes > len(self.ears)
+        candidates = candidates.take(first[kept])
+        separation = images[-1][first[kept]] - self.listeners[candidates.listener]
+        length = np.linalg.norm(separation, axis=1)
+        source = separation / np.maximum(length, 1e-9)[:, None]
+        departure = -source
+        for plane in candidates.mirrors.T[::-1]:
+            normal = self.planes.normal[plane]
+            departure = departure - 2.0 * np.einsum("ij,ij->i", departure, normal)[:, None] * normal
+        spread = np.exp(-length[:, None] * self.air) / np.maximum(length, NEAREST)[:, None] ** 2
+        return EarlyPaths(
+            emitter=candidates.emitter,
+            listener=candidates.listener,
+            order=np.full(len(length), candidates.mirrors.shape[1]),
+            length=length,
+            delay=length / self.scene.air.speed_of_sound,
+            source=source,
+            departure=departure,
+            energy=spread * gain[kept] / votes[kept, None],
+        )
+
+    def follow(self, mirrors: np.ndarray, images: list[np.ndarray], ear: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Paths from ``ear`` (n, 3) that meet just their mirrors: which, and what these leave of the energy (m, 8)."""
+        here, alive = ear, np.arange(len(ear))
+        gain = np.ones((len(ear), self.share.shape[1]))
+        for k in range(mirrors.shape[1], 0, -1):
+            towards = images[k][alive] - here
+            reach = np.linalg.norm(towards, axis=1)
+            towards = towards / np.maximum(reach, 1e-9)[:, None]
+            hits = self.caster.intersect(here, towards)
+            met = (hits.triangle >= 0) & (hits.distance < reach)
+            met[met] = self.planes.of_triangle[hits.triangle[met]] == mirrors[alive[met], k - 1]
+            triangle, alive, towards = hits.triangle[met], alive[met], towards[met]
+            gain = gain[met] * self.share[self.scene.material_index[triangle]]
+            facing = self.caster.facing_normals(triangle, towards).astype(np.float64)
+            here = here[met] + towards * hits.distance[met, None] + facing * self.caster.epsilon
+        free = ~self.caster.occluded(here, images[0][alive])
+        return alive[free], gain[free]

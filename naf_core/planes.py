@@ -1,0 +1,105 @@
+"""Mirrors of a scene: triangles that lie in one plane, however finely they divide it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from naf_core.raycast import Raycaster
+from naf_core.scene import Scene
+
+SAME_PLANE = 1e-3  # normals and offsets (in m) that differ by less are one plane
+
+
+class Planes(NamedTuple):
+    """The planes of a scene, Q of them.
+
+    ``of_triangle`` (F,) plane of each triangle; ``normal`` (Q, 3) unit, either side; ``offset`` (Q,) m: points x of a
+    plane have normal . x = offset; ``low`` and ``high`` (Q, 3) m, the box around its triangles; ``area`` (Q,) m2.
+    """
+
+    of_triangle: np.ndarray
+    normal: np.ndarray
+    offset: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    area: np.ndarray
+
+    def distance(self, plane: np.ndarray, points: np.ndarray) -> np.ndarray:
+        """Signed distance (n,) in m of ``points`` (n, 3) from ``plane`` (n,)."""
+        return np.einsum("ij,ij->i", self.normal[plane], points) - self.offset[plane]
+
+    def mirrored(self, plane: np.ndarray, points: np.ndarray) -> np.ndarray:
+        """Images (n, 3) of ``points`` (n, 3) in ``plane`` (n,)."""
+        return points - 2.0 * self.distance(plane, points)[:, None] * self.normal[plane]
+
+
+def planes(caster: Raycaster, scene: Scene) -> Planes:
+    """Group the triangles of ``scene`` by the planes they lie in, float64.
+
+    Each group has a large triangle that all others differ from by less than SAME_PLANE, so that a finely divided curve
+    stays a row of many mirrors, as exact as that, and a wall with rounding errors is one.
+    """
+    if not len(scene.triangles):
+        none = np.zeros((0, 3))
+        return Planes(np.zeros(0, np.int64), none, np.zeros(0), none, none, np.zeros(0))
+    corners = scene.vertices[scene.triangles].astype(np.float64)
+    area = scene.triangle_areas
+    normal = caster.normals.astype(np.float64)
+    # A skew reference gives a plane and its reverse the same normal, with no tie for axis-aligned or 45 degree walls.
+    normal = np.where((normal @ [0.801, 0.513, 0.309])[:, None] < 0.0, -normal, normal)
+    # Offsets from the middle of the scene: there a normal's rounding error moves a plane least.
+    middle = scene.bounds.mean(axis=0)
+    offset = np.einsum("ij,ij->i", normal, corners.mean(axis=1) - middle)
+    leader, label = _leaders(np.concatenate([normal, offset[:, None]], axis=1), area)
+    count = len(leader)
+    total = np.bincount(label, area, count)
+    mean = np.stack([np.bincount(label, area * column, count) for column in (*normal.T, offset)], axis=1)
+    mean /= np.linalg.norm(mean[:, :3], axis=1, keepdims=True)
+    low, high = np.full((count, 3), np.inf), np.full((count, 3), -np.inf)
+    np.minimum.at(low, label, corners.min(axis=1))
+    np.maximum.at(high, label, corners.max(axis=1))
+    return Planes(
+        of_triangle=label,
+        normal=mean[:, :3],
+        offset=mean[:, 3] + mean[:, :3] @ middle,
+        low=low,
+        high=high,
+        area=total,
+    )
+
+
+def _leaders(rows: np.ndarray, area: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Leaders (Q,) among ``rows`` (n, 4), no two alike, and for each row the leader (n,) that it is alike.
+
+    In each turn those lead whose area no other row nearby exceeds. Areas count by the octave, and chance decides
+    within one: else a row of ever larger triangles would take as many turns as it has members.
+    """
+    octave = np.floor(np.log2(np.maximum(area, 1e-30)))
+    rank = np.empty(len(rows), np.int64)
+    rank[np.lexsort([np.random.default_rng(0).random(len(rows)), -octave])] = np.arange(len(rows))
+    label = np.full(len(rows), -1, np.int64)
+    leaders: list[np.ndarray] = []
+    left = np.arange(len(rows))
+    while len(left):
+        left = left[np.argsort(rank[left])]
+        _, first = np.unique(_cells(rows[left]), return_index=True)
+        best = left[np.sort(first)]  # of each cell, so that few need to be compared
+        pairs = cKDTree(rows[best]).query_pairs(SAME_PLANE, output_type="ndarray")
+        leads = np.ones(len(best), bool)
+        leads[pairs.max(axis=1, initial=0)[: len(pairs)]] = False
+        chosen = best[leads]
+        distance, nearest = cKDTree(rows[chosen]).query(rows[left], distance_upper_bound=SAME_PLANE)
+        alike = np.isfinite(distance)
+        label[left[alike]] = nearest[alike] + sum(map(len, leaders))
+        leaders.append(chosen)
+        left = left[~alike]
+    return np.concatenate(leaders), label
+
+
+def _cells(rows: np.ndarray) -> np.ndarray:
+    """One number for each cell of a grid, half of SAME_PLANE wide, that ``rows`` (n, 4) lie in."""
+    cell = np.floor(rows / (0.5 * SAME_PLANE)).astype(np.int64)
+    return cell @ np.array([1, 2_147_483_659, 4_611_686_014_132_420_609, 1_000_000_007 * 31], np.int64)
