@@ -1,4 +1,4 @@
-"""Acoustic materials: absorption and scattering, a catalogue with sources, a guess from a material's name.
+"""Acoustic materials: absorption, scattering, transmission; a catalogue with sources, a guess from a name.
 
 The figures, their sources and the rules by which gaps were filled stand in ``materials.csv`` beside this
 file.
@@ -30,29 +30,51 @@ class Material:
     the mirror direction. Any sequence of eight numbers is taken and kept as a tuple. ``source`` says where
     they come from.
 
-    Raises UserError if a list has not eight values, or if a value is no number or lies outside 0..1.
+    ``transmission_loss`` (8,) in dB, 0 and more, is how much less energy leaves a wall of this material behind than
+    arrived in front (the sound reduction index of ISO 10140-2); None, or infinite in a band: nothing passes.
+
+    Raises UserError if a list has not eight values, or if a value is no number or lies outside its range.
     """
 
     name: str
     absorption: tuple[float, ...]
     scattering: tuple[float, ...]
     source: str = ""
+    transmission_loss: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "absorption", _fractions(self.name, "absorption", self.absorption))
         object.__setattr__(self, "scattering", _fractions(self.name, "scattering", self.scattering))
+        if self.transmission_loss is not None:
+            object.__setattr__(self, "transmission_loss", _losses(self.name, self.transmission_loss))
+
+
+def _eight(head: str, name: str, values: Sequence[float], range_: str) -> tuple[float, ...]:
+    """``values`` as eight floats, or a UserError that says ``head``, the bands and the remedy."""
+    try:
+        numbers = tuple(float(value) for value in values)
+    except (TypeError, ValueError):
+        message = f"{head} must be eight numbers {range_}, one for each of the bands {_BANDS_TEXT}."
+        raise UserError(message, name) from None
+    if len(numbers) != N_BANDS:
+        raise UserError(f"{head} has {len(numbers)} values: give eight, for the bands {_BANDS_TEXT}.", name)
+    return numbers
+
+
+def _losses(name: str, values: Sequence[float]) -> tuple[float, ...]:
+    """``values`` as eight floats in dB, 0 to infinity, or a UserError as above."""
+    head = f"Material {name!r}: transmission loss"
+    numbers = _eight(head, name, values, "of dB from 0 up")
+    for hz, number in zip(BANDS_HZ, numbers, strict=True):
+        if not number >= 0.0:  # also refuses NaN
+            raise UserError(f"{head} at {hz:g} Hz is {number:g} dB: enter 0 or more, infinite if nothing passes.", name)
+    return numbers
 
 
 def _fractions(name: str, quantity: str, values: Sequence[float]) -> tuple[float, ...]:
     """``values`` as eight floats in 0..1, or a UserError that names the material, the band and the remedy."""
     head = f"Material {name!r}: {quantity}"
-    try:
-        numbers = tuple(float(value) for value in values)
-    except (TypeError, ValueError):
-        message = f"{head} must be eight numbers from 0 to 1, one for each of the bands {_BANDS_TEXT}."
-        raise UserError(message, name) from None
-    if len(numbers) != N_BANDS:
-        raise UserError(f"{head} has {len(numbers)} values: give eight, for the bands {_BANDS_TEXT}.", name)
+    numbers = _eight(head, name, values, "from 0 to 1")
     for hz, number in zip(BANDS_HZ, numbers, strict=True):
         if math.isnan(number):
             raise UserError(f"{head} at {hz:g} Hz is not a number: enter a value from 0 to 1.", name)
@@ -218,11 +240,14 @@ def _read_table() -> list[dict[str, str]]:
 
 def _material(row: dict[str, str]) -> Material:
     extended = f" ({' and '.join(row['extended'].split())} Hz extended)" if row["extended"] else ""
+    source = f"Absorption: {row['absorption_source']}{extended}. Scattering: {row['scattering_source']}"
+    passes = bool(row["transmission_source"])
     return Material(
         name=row["label"],
         absorption=[float(row[f"a{hz:g}"]) for hz in BANDS_HZ],
         scattering=[float(row[f"s{hz:g}"]) for hz in BANDS_HZ],
-        source=f"Absorption: {row['absorption_source']}{extended}. Scattering: {row['scattering_source']}",
+        source=source + (f". Transmission loss: {row['transmission_source']}" if passes else ""),
+        transmission_loss=[float(row[f"t{hz:g}"]) for hz in BANDS_HZ] if passes else None,
     )
 
 

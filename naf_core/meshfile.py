@@ -68,7 +68,8 @@ def read_mesh(path: str | Path, materials: Mapping[str, Material] | None = None)
 def read_materials(path: str | Path) -> dict[str, Material]:
     """Read a JSON file {name: {"absorption": [8 numbers], "scattering": [8 numbers]}}.
 
-    The eight octave bands are 63 Hz to 8 kHz, values 0..1. Raises UserError when it is something else.
+    The eight octave bands are 63 Hz to 8 kHz, values 0..1. A material may also have a "transmission_loss", a list of 8
+    numbers in dB, 0 and more; without it nothing passes through. Raises UserError when it is something else.
     """
     path = Path(path)
     try:
@@ -82,7 +83,10 @@ def read_materials(path: str | Path) -> dict[str, Material]:
         lists = [values.get(key) if isinstance(values, dict) else None for key in ("absorption", "scattering")]
         if not all(isinstance(numbers, list) for numbers in lists):
             raise UserError(f"Material “{name}” in {path} needs two lists, absorption and scattering.", name)
-        result[name] = Material(name, tuple(lists[0]), tuple(lists[1]), source=path.name)
+        loss = values.get("transmission_loss")
+        if not isinstance(loss, list | None):
+            raise UserError(f"The transmission_loss of material “{name}” in {path} is no list of eight numbers.", name)
+        result[name] = Material(name, tuple(lists[0]), tuple(lists[1]), path.name, loss)
     return result
 
 

@@ -71,6 +71,12 @@ class Scene:
         return np.array([m.scattering for m in self.materials], dtype=np.float32).reshape(-1, N_BANDS)
 
     @property
+    def transmission_loss(self) -> np.ndarray:
+        """Transmission loss of each material, (M, 8) float64 dB, inf where nothing passes."""
+        nothing = (np.inf,) * N_BANDS
+        return np.array([m.transmission_loss or nothing for m in self.materials], np.float64).reshape(-1, N_BANDS)
+
+    @property
     def triangle_areas(self) -> np.ndarray:
         """Area of each triangle, (F,) float64, square metres."""
         corners = self.vertices[self.triangles].astype(np.float64)
@@ -100,6 +106,7 @@ class Scene:
             for name in ("absorption", "scattering"):
                 values = np.array([getattr(m, name) for m in self.materials], dtype=np.float64)
                 group.create_dataset(name, data=values.reshape(-1, N_BANDS))
+            group.create_dataset("transmission_loss", data=self.transmission_loss)
             write_texts(group, "names", [m.name for m in self.materials])
             write_texts(group, "sources", [m.source for m in self.materials])
         os.replace(part, path)
@@ -115,13 +122,18 @@ class Scene:
                 if file.attrs.get("format") != np.bytes_(_FORMAT):
                     raise UserError(f"{path} is not a scene of this tool: write one with Scene.save.")
                 group = file["materials"]
+                absorption = read_array(group, "absorption", (None, N_BANDS), MAX_MATERIALS)
+                losses = np.full(absorption.shape, np.inf)  # of files from before there was any
+                if "transmission_loss" in group:
+                    losses = read_array(group, "transmission_loss", (None, N_BANDS), MAX_MATERIALS)
                 materials = [
-                    Material(name, tuple(map(float, a)), tuple(map(float, s)), source=source)
-                    for name, source, a, s in zip(
+                    Material(name, tuple(a), tuple(s), source, tuple(t) if np.isfinite(t).any() else None)
+                    for name, source, a, s, t in zip(
                         read_texts(group, "names", MAX_MATERIALS),
                         read_texts(group, "sources", MAX_MATERIALS),
-                        read_array(group, "absorption", (None, N_BANDS), MAX_MATERIALS),
+                        absorption,
                         read_array(group, "scattering", (None, N_BANDS), MAX_MATERIALS),
+                        losses,
                         strict=True,
                     )
                 ]

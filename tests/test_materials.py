@@ -91,7 +91,49 @@ def test_a_material_is_valid_or_refused(values):
             Material("x", values, HALF)
 
 
+def test_a_transmission_loss_is_kept_and_nothing_passes_without_one():
+    assert Material("x", HALF, HALF).transmission_loss is None
+    loss = [0, 10, 20, 30, 40, 50, 60, math.inf]
+    assert Material("x", HALF, HALF, transmission_loss=loss).transmission_loss == tuple(map(float, loss))
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ((20.0,) * 7, ["7 values", "eight"]),
+        ((20.0,) * 7 + (-1.0,), ["8000 Hz", "-1 dB", "0 or more"]),
+        ((math.nan,) + (20.0,) * 7, ["63 Hz", "0 or more"]),
+        ("tight", ["eight numbers"]),
+        (30.0, ["eight numbers"]),
+    ],
+)
+def test_a_bad_transmission_loss_names_the_material_the_band_and_the_remedy(values, words):
+    with pytest.raises(UserError) as caught:
+        Material("Old Wall", HALF, HALF, transmission_loss=values)
+    assert caught.value.object_name == "Old Wall"
+    for word in ["Old Wall", "transmission loss", *words]:
+        assert word in str(caught.value)
+
+
 # ---- the catalogue
+
+
+def test_what_passes_through_is_sourced_and_plausible():
+    passing = {key: material for key, material in CATALOGUE.items() if material.transmission_loss is not None}
+    assert {"brick", "concrete", "gypsum_board", "glass", "glass_window", "door_wood", "opening"} <= set(passing)
+    for key, material in passing.items():
+        source = ROWS[key]["transmission_source"]
+        assert source.startswith(("Rossing 2007, table 11.4: ", "by definition: ")), key
+        assert source in material.source
+        loss = np.array(material.transmission_loss)
+        assert (loss >= 0.0).all() and loss.max() < 70.0
+        assert loss[7] == loss[6] and 0.0 <= loss[1] - loss[0] <= 6.0
+    for key, material in CATALOGUE.items():
+        assert (material.transmission_loss is None) == (not ROWS[key]["transmission_source"]), key
+    assert not any(CATALOGUE["opening"].transmission_loss)
+    assert CATALOGUE[DEFAULT].transmission_loss is None
+    mean = {key: np.mean(material.transmission_loss) for key, material in passing.items()}
+    assert mean["door_wood_panel"] < mean["door_wood"] < mean["gypsum_board_double"] < mean["concrete"]
 
 
 def test_the_catalogue_is_large_and_every_entry_is_named_and_sourced():

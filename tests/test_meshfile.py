@@ -89,9 +89,20 @@ def test_materials_are_read_from_json(tmp_path):
     assert read_materials(path) == {"wall": Material("wall", (0.1,) * 8, (0.2,) * 8, source="materials.json")}
 
 
+def test_a_transmission_loss_is_read_from_json(tmp_path):
+    path = tmp_path / "materials.json"
+    entry = {"absorption": [0.1] * 8, "scattering": [0.2] * 8, "transmission_loss": [30] * 8}
+    path.write_text(json.dumps({"wall": entry, "tight": {**entry, "transmission_loss": None}}))
+    read = read_materials(path)
+    assert read["wall"].transmission_loss == (30.0,) * 8
+    assert read["tight"].transmission_loss is None
+
+
 @pytest.mark.parametrize(
     "text",
     [
+        '{"wall": {"absorption": [0,0,0,0,0,0,0,0], "scattering": [0,0,0,0,0,0,0,0], "transmission_loss": 30}}',
+        '{"wall": {"absorption": [0,0,0,0,0,0,0,0], "scattering": [0,0,0,0,0,0,0,0], "transmission_loss": [-1]}}',
         "",
         "[]",
         "3",

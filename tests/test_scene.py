@@ -32,6 +32,21 @@ def test_a_saved_scene_comes_back_as_it_was(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_transmission_loss_is_saved_and_older_files_have_none(tmp_path):
+    tight = Material("tight", (0.1,) * 8, (0.2,) * 8)
+    wall = Material("wall", (0.1,) * 8, (0.2,) * 8, "measured", (10, 20, 30, 40, 50, 60, 70, np.inf))
+    old = square()
+    scene = Scene(old.vertices, old.triangles, [0] * len(old.triangles), [wall, tight])
+    scene.save(tmp_path / "new.h5")
+    assert Scene.load(tmp_path / "new.h5").materials == (wall, tight)
+    np.testing.assert_array_equal(scene.transmission_loss, [wall.transmission_loss, [np.inf] * 8])
+    with h5py.File(tmp_path / "new.h5", "a") as file:
+        del file["materials/transmission_loss"]
+    loaded = Scene.load(tmp_path / "new.h5")
+    assert [material.transmission_loss for material in loaded.materials] == [None, None]
+    assert loaded.materials[1] == tight
+
+
 def test_an_empty_scene_is_the_free_field(tmp_path):
     empty = Scene(np.zeros((0, 3)), np.zeros((0, 3), int), np.zeros(0, int), [])
     empty.save(tmp_path / "free.h5")
