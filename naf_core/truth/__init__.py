@@ -1,0 +1,1 @@
+"""How near the truth the reference engine comes: theory, other simulators and measured rooms, each with its bar."""
