@@ -14,9 +14,8 @@ import numpy as np
 from naf_core import __version__
 from naf_core.bands import BANDS_HZ
 from naf_core.errors import UserError
+from naf_core.layouts import FORMATS
 from naf_core.response import EnergyResponse
-
-_FORMATS = ("ambix", "binaural", "stereo", "mono")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--json", action="store_true", help="print JSON instead of a table")
     predict.add_argument("--ir", type=Path, metavar="OUT.wav", help="write the impulse response, direct sound included")
     predict.add_argument(
-        "--format", choices=_FORMATS, default="ambix", help="channels of the impulse response (default: ambix)"
+        "--format", choices=FORMATS, default="ambix", help="channels of the impulse response (default: ambix)"
     )
     predict.add_argument("--sample-rate", type=int, default=48000, metavar="HZ", help="of the impulse response")
     predict.add_argument("--materials", type=Path, metavar="FILE.json", help="acoustic materials of a mesh, by name")
@@ -93,10 +92,11 @@ def _predict(options: argparse.Namespace) -> None:
     for note in notes:
         print(f"naf_core: {note}", file=sys.stderr)
     if options.ir is not None:
+        from naf_core.formats import format_of
         from naf_core.render import impulse_response
         from naf_core.sound import write_sound
 
-        samples = impulse_response(response, options.sample_rate, options.format, options.seed)
+        samples = impulse_response(response, options.sample_rate, format_of(options.format), options.seed)
         write_sound(options.ir, samples, options.sample_rate, subtype="FLOAT")
     parameters = parameter_lists(response)
     if options.json:

@@ -8,7 +8,6 @@ import re
 import shutil
 import signal
 import sys
-import time
 import traceback
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
@@ -19,59 +18,29 @@ from typing import Any
 
 import numpy as np
 
-from naf_core import report
-from naf_core.colours import fit_range
+from naf_core import painting, report
 from naf_core.errors import UserError
 from naf_core.field import Field
+from naf_core.firstsound import FirstSound, apparent_path
+from naf_core.formats import Format, format_of
+from naf_core.images import Images, find_images
+from naf_core.impulses import Impulses, write_sofa
 from naf_core.job import Job
-from naf_core.loudness import Source, floor_levels, source_at
-from naf_core.motion import key_times
-from naf_core.picture import write_plate, write_texels
+from naf_core.layouts import loudness_weights
+from naf_core.mixing import mix, part_gains
+from naf_core.motion import key_times, rotations_at
+from naf_core.progress import Emit, Progress
 from naf_core.raycast import sphere_directions
-from naf_core.render import MAX_DURATION, mix, render
+from naf_core.render import MAX_DURATION, PARTS, impulse_response, render_parts
 from naf_core.response import EnergyResponse
-from naf_core.sound import FULL_SCALE_SPL, octave_spectrum, read_sound, write_sound
-
-Emit = Callable[[dict[str, Any]], None]
+from naf_core.scene import Emitter, Trajectory
+from naf_core.sound import FULL_SCALE_SPL, read_sound, write_sound
+from naf_core.stems import StemStore
 
 _OPEN_SHARE = 0.1  # of all rays: when more escape, the scene is called open
 _TIGHT = 0.3  # m: whoever is surrounded more closely than this is inside something
 _LOOKS = 200  # moments at which the places of emitters and listener are checked
-_PAUSE = 0.1  # s between two progress events
-
-
-class Progress:
-    """Turns the progress of stages into events with the fraction of the whole job.
-
-    ``expected`` is how long each stage is thought to take, in any unit; stages that are not listed take no time.
-    """
-
-    def __init__(self, emit: Emit, expected: dict[str, float]) -> None:
-        self.seconds: dict[str, float] = {}
-        self._emit, self._expected = emit, expected
-        self._total = sum(expected.values()) or 1.0
-        self._done, self._last, self._shown = 0.0, 0.0, 0.0
-
-    @contextmanager
-    def stage(self, name: str, message: str, part: float = 1.0) -> Iterator[Callable[[float], None]]:
-        """A stage of the job, or ``part`` of one; gives a function that takes its own fraction, 0..1."""
-        start, before = time.perf_counter(), self._done
-        share = part * self._expected.get(name, 0.0) / self._total
-
-        def report_fraction(fraction: float) -> None:
-            now = time.perf_counter()
-            if now - self._last >= _PAUSE:
-                self._last = now
-                self._show(before + share * min(max(fraction, 0.0), 1.0), name, message)
-
-        self._show(before, name, message)
-        yield report_fraction
-        self._done = before + share
-        self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - start, 3)
-
-    def _show(self, fraction: float, name: str, message: str) -> None:
-        self._shown = max(self._shown, min(fraction, 1.0))
-        self._emit({"event": "progress", "stage": name, "fraction": round(self._shown, 4), "message": message})
+_SUBTYPES = {"16": "PCM_16", "24": "PCM_24", "float": "FLOAT"}
 
 
 def run(job: Job, emit: Emit, scan: Callable[..., Field] = Field.scan) -> dict[str, Any]:
@@ -99,13 +68,13 @@ class _Bake:
     def _expected(self) -> dict[str, float]:
         """How many seconds each stage takes, by experience."""
         job, bake = self.job, self.job.kind == "bake"
-        texels = job.map.width * job.map.height if job.map is not None else 0
         return {
             "sounds": 0.02 * len(job.emitters),
             "scan": 4.5 if len(job.scene.triangles) else 0.0,
-            "field": 0.02 + 0.001 * sum(map(len, self.keys)),
-            "map": 0.8 + 3e-5 * texels if texels else 0.0,
-            "render": sum(0.2 + 0.025 * len(k) + 0.03 * job.duration for k in self.keys) if bake else 0.0,
+            "field": 0.3 + 0.005 * sum(map(len, self.keys)),
+            "map": painting.seconds(job),
+            "render": sum(0.4 + 0.025 * len(k) + 0.1 * job.duration for k in self.keys) if bake else 0.0,
+            "impulses": 0.3 * len(job.impulse_frames) * len(job.emitters) if bake else 0.0,
             "write": 0.05 + (0.006 * job.duration * len(job.emitters) if bake else 0.0),
         }
 
@@ -119,15 +88,23 @@ class _Bake:
         job = self.job
         with part_folder(job.output) as part:
             sounds = self.read_sounds()
+            self.store = StemStore(job, part)
+            for name in self.store.fresh:
+                self.warn(f"“{name}” was not baked before with these settings: it is baked, too.", name)
             with self.progress.stage("scan", "Scanning the rooms") as step:
-                field = self.scan(job.scene, seed=job.seed, progress=step)
+                field = self.store.scan(job) or self.scan(job.scene, seed=job.seed, progress=step)
+                self.store.keep_scan(field)
             self.check_places(field)
-            responses = self.predict(field)
-            facts: dict[str, Any] = {"stems": [], "mix": None, "map": None}
+            self.first = FirstSound(field.scene, field.caster) if self.keys else None
+            responses, apparent = self.predict(field)
+            facts: dict[str, Any] = {"stems": [], "parts": [], "mix": None, "map": None, "impulse_responses": []}
             if job.map is not None:
                 facts["map"] = self.paint(field, sounds, part)
             if job.kind == "bake":
-                facts |= self.render(responses, sounds, part)
+                fmt = format_of(job.format, job.order, job.hrtf)
+                facts |= self.render(field, responses, apparent, sounds, fmt, part)
+                if job.impulse_frames:
+                    facts["impulse_responses"] = self.export(field, fmt, part)
             with self.progress.stage("write", "Writing the report", 0.2):
                 self.write_report(part, field, responses, facts)
                 return self.hand_over(part, facts)
@@ -182,100 +159,147 @@ class _Bake:
                 where, remedy = "outside the rooms", "move it to where people can stand"
             self.warn(f"“{thing.name}” is {where}{when}, so what is heard is a guess: {remedy}.", thing.name)
 
-    def predict(self, field: Field) -> list[EnergyResponse]:
-        """Responses of each emitter at its key times."""
-        result = []
+    def predict(self, field: Field) -> tuple[list[EnergyResponse], list[Trajectory]]:
+        """Responses of each emitter at its key times, and the path on which its first sound seems to move."""
+        responses, paths = [], []
         with self.progress.stage("field", "Asking the acoustic field") as step:
             for number, (emitter, times) in enumerate(zip(self.job.emitters, self.keys, strict=False)):
-                here, there = (
-                    np.stack([np.interp(times, path.times, path.positions[:, k]) for k in range(3)], axis=1)
-                    for path in (emitter.trajectory, self.job.listener.trajectory)
-                )
-                result.append(field.predict(here, there))
+                response, places = self.ask(field, *self.places(emitter, times))
+                responses.append(response)
+                paths.append(apparent_path(emitter.trajectory, times, places, response.direct.any(axis=1)))
                 step((number + 1) / len(self.keys))
-        return result
+        return responses, paths
 
-    def paint(self, field: Field, sounds: dict[str, np.ndarray], part: Path) -> dict[str, Any] | None:
-        """Write the pictures of the loudness map."""
-        job, floor = self.job, self.job.map
-        with self.progress.stage("map", "Painting the floor") as step:
-            sources = [
-                source_at(e, octave_spectrum(sounds[e.sound], job.sample_rate), floor.frame_index / job.fps)
-                for e in job.emitters
-            ]
-            sources = [source for source in sources if source.energy.any()]
-            frame = job.frame_start + floor.frame_index
-            if not sources:
-                self.warn(f"Nothing sounds at frame {frame}: the loudness map is empty.")
-            result = floor_levels(field, job.scene, sources, floor, lambda f: step(0.8 * f), field.caster)
-            known = np.isfinite(result.levels)
-            if sources and not known.any():
-                self.warn("No sound reaches the floor: is it closed off, or is another floor meant?")
-            limits = floor.range_db or fit_range(result.levels)
-            write_texels(part / "loudness_map.png", result, limits)
-            step(0.85)
-            write_plate(part / "loudness.png", result, limits, floor, sources, *self._titles(sources, frame))
-            return {
-                "image": "loudness_map.png",
-                "legend": "loudness.png",
-                "min": limits[0],
-                "max": limits[1],
-                "frame": frame,
-                "ear_height_m": round(floor.ear_height, 3),
-                "texels": [floor.width, floor.height],
-                "percentiles_dBA": _percentiles(result.levels[known]),
-            }
+    def ask(self, field: Field, here: np.ndarray, there: np.ndarray) -> tuple[EnergyResponse, np.ndarray]:
+        """Responses of pairs with their first sound, and from where it is heard (see `FirstSound`)."""
+        return self.first.put_into(field.predict(here, there), here, there)
 
-    def _titles(self, sources: Sequence[Source], frame: int) -> tuple[str, str]:
-        title = self.job.scene_name or "Loudness"
-        count = f"{len(sources)} emitter{'s' if len(sources) != 1 else ''}"
-        height = f"{self.job.map.ear_height:g} m above the floor"
-        return title, f"A-weighted sound pressure level {height}, frame {frame}, {count}"
+    def places(self, emitter: Emitter, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where ``emitter`` and the listener are at ``times`` (K,): (K, 3) and (K, 3) in metres."""
+        here, there = (
+            np.stack([np.interp(times, path.times, path.positions[:, k]) for k in range(3)], axis=1)
+            for path in (emitter.trajectory, self.job.listener.trajectory)
+        )
+        return here, there
 
-    def render(self, responses: list[EnergyResponse], sounds: dict[str, np.ndarray], part: Path) -> dict[str, Any]:
+    def images(self, field: Field, here: np.ndarray, there: np.ndarray) -> Images:
+        """The early reflections that are heard one by one, between an emitter and the listener."""
+        return find_images(field.scene, field.caster, here, there, self.job.reflections)
+
+    def paint(self, field: Field, sounds: dict[str, np.ndarray], part: Path) -> dict[str, Any]:
+        """Write the pictures of the map."""
+        with self.progress.stage("map", "Painting the map") as step:
+            return painting.paint(field, self.job, sounds, part, step, self.warn)
+
+    def render(
+        self,
+        field: Field,
+        responses: list[EnergyResponse],
+        apparent: list[Trajectory],
+        sounds: dict[str, np.ndarray],
+        fmt: Format,
+        part: Path,
+    ) -> dict[str, Any]:
         """Render and write the stems and the mix."""
         job = self.job
-        stems = []
-        for emitter, times, response in zip(job.emitters, self.keys, responses, strict=True):
+        gains = part_gains(job.wetness, job.reverb_gain)
+        stems, heard = [], []  # of each emitter (n, channels), and where its parts are wished for (parts, n, channels)
+        rendered = []  # who was not kept from the last bake
+        for emitter, times, response, seeming in zip(job.emitters, self.keys, responses, apparent, strict=True):
             share = 1.0 / len(job.emitters)
             with self.progress.stage("render", f"Rendering “{emitter.name}”", share) as step:
-                stems.append(
-                    render(
+                parts = self.store.parts(emitter.name)
+                if parts is None:
+                    parts = render_parts(
                         emitter,
                         job.listener,
                         response,
                         times,
                         job.duration,
                         job.sample_rate,
-                        job.format,
+                        fmt,
                         job.seed,
                         step,
                         sound=sounds[emitter.sound],
+                        images=self.images(field, *self.places(emitter, times)),
+                        apparent=seeming,
                     )
-                )
-        names = stem_names([emitter.name for emitter in job.emitters])
+                    rendered.append(emitter.name)
+                self.store.keep(emitter.name, parts)
+                stems.append(np.einsum("p,pnc->nc", gains, parts))
+                heard.append(parts if job.parts else ())
+        names = stem_names([emitter.name for emitter in job.emitters], job.file_type)
+        entries, pieces = [], []
         with self.progress.stage("write", "Writing the sound files", 0.8) as step:
-            total, factor = mix(stems)
-            entries = []
-            for number, (emitter, name, stem) in enumerate(zip(job.emitters, names, stems, strict=True)):
-                samples = stem * np.float32(factor)
-                write_sound(part / name, samples, job.sample_rate)
+            whole = mix(stems, job.sample_rate, loudness_weights(job.format, job.order), job.loudness, job.peak)
+            if whole.held:
+                self.warn(
+                    f"The mix has {whole.loudness:.1f} LUFS instead of {job.loudness:g}: more would exceed the peak of"
+                    f" {job.peak:g} dBTP. Wish for less loudness, or for sounds with lower peaks."
+                )
+            for number, (emitter, name, stem, parts) in enumerate(zip(job.emitters, names, stems, heard, strict=True)):
+                samples = stem * np.float32(whole.factor)
+                self.write(part / name, samples, fmt)
                 entries.append({"emitter": emitter.name, "file": name, "peak_dB": _decibel(samples)})
+                for label, gain, piece in zip(PARTS, gains, parts, strict=False):
+                    file = name.replace(f".{job.file_type}", f"_{label}.{job.file_type}")
+                    self.write(part / file, piece * (gain * np.float32(whole.factor)), fmt)
+                    pieces.append({"emitter": emitter.name, "part": label, "file": file})
                 step((number + 1) / (len(stems) + 1))
             if job.mix:
-                write_sound(part / "mix.wav", total, job.sample_rate)
+                self.write(part / f"mix.{job.file_type}", whole.samples, fmt)
         return {
             "stems": entries,
-            "mix": {"file": "mix.wav", "peak_dB": _decibel(total)} if job.mix else None,
+            "rendered": rendered,
+            "parts": pieces,
+            "mix": {"file": f"mix.{job.file_type}", "peak_dB": _decibel(whole.samples)} if job.mix else None,
             "audio": {
                 "format": job.format,
                 "sample_rate_Hz": job.sample_rate,
-                "channels": int(total.shape[1]),
-                "duration_s": round(len(total) / job.sample_rate, 3),
-                "scaling_dB": round(20.0 * float(np.log10(factor)), 2),
-                "full_scale_dB_SPL": round(FULL_SCALE_SPL - 20.0 * float(np.log10(factor)), 2),
+                "channels": fmt.channels,
+                "duration_s": round(len(whole.samples) / job.sample_rate, 3),
+                "scaling_dB": round(20.0 * float(np.log10(whole.factor)), 2),
+                "full_scale_dB_SPL": round(FULL_SCALE_SPL - 20.0 * float(np.log10(whole.factor)), 2),
+                "loudness_LUFS": round(whole.loudness, 2) if np.isfinite(whole.loudness) else None,
+                "true_peak_dBTP": round(whole.peak, 2) if np.isfinite(whole.peak) else None,
             },
         }
+
+    def write(self, path: Path, samples: np.ndarray, fmt: Format) -> None:
+        """Write one sound file as the job wants it."""
+        write_sound(path, samples, self.job.sample_rate, _SUBTYPES[self.job.sample_type], fmt.mask)
+
+    def export(self, field: Field, fmt: Format, part: Path) -> list[str]:
+        """Write the impulse responses of the chosen frames, and return the names of the files."""
+        job, files = self.job, []
+        times = (np.array(job.impulse_frames) - job.frame_start) / job.fps
+        rotations = rotations_at(job.listener.trajectory, times)
+        names = stem_names([emitter.name for emitter in job.emitters], "wav")
+        for emitter, name in zip(job.emitters, names, strict=True):
+            label = name.removeprefix("stem_").removesuffix(".wav")
+            share = 1.0 / len(job.emitters)
+            with self.progress.stage("impulses", f"Impulse responses of “{emitter.name}”", share) as step:
+                here, there = self.places(emitter, times)
+                responses, images = self.ask(field, here, there)[0], self.images(field, here, there)
+                samples = []
+                for number, frame in enumerate(job.impulse_frames):
+                    samples.append(
+                        impulse_response(
+                            responses[number], job.sample_rate, fmt, job.seed, images.at(number), rotations[number]
+                        )
+                    )
+                    if job.impulse_type != "sofa":
+                        files.append(f"ir_{label}_{frame}.wav")
+                        write_sound(part / files[-1], samples[-1], job.sample_rate, "FLOAT", fmt.mask)
+                    step((number + 1) / len(job.impulse_frames))
+                if job.impulse_type != "wav":
+                    files.append(f"ir_{label}.sofa")
+                    title = f"{job.scene_name}: {emitter.name}"
+                    told = Impulses(
+                        samples, here, there, rotations, job.impulse_frames, job.sample_rate, fmt.name, title
+                    )
+                    write_sofa(part / files[-1], told)
+        return files
 
     def write_report(self, part: Path, field: Field, responses: list[EnergyResponse], facts: dict[str, Any]) -> None:
         """Write report.json."""
@@ -313,19 +337,25 @@ class _Bake:
         """Give all files their names in the output folder."""
         output = self.job.output
         for file in sorted(part.iterdir()):
+            target = output / file.name
             try:
-                os.replace(file, output / file.name)
+                if file.is_dir() and target.is_dir():
+                    shutil.rmtree(target)
+                os.replace(file, target)
             except OSError as error:
                 raise UserError(
-                    f"{output / file.name} cannot be written ({error.strerror}): close what uses it, or choose"
+                    f"{target} cannot be written ({error.strerror}): close what uses it, or choose"
                     " another output folder."
                 ) from error
         painted = facts["map"]
         if painted is not None:
             painted = {**painted, **{key: str(output / painted[key]) for key in ("image", "legend")}}
+            painted["images"] = [str(output / image) for image in painted["images"]]
         return {
             "stems": [{"emitter": s["emitter"], "file": str(output / s["file"])} for s in facts["stems"]],
+            "parts": [{**p, "file": str(output / p["file"])} for p in facts["parts"]],
             "mix": str(output / facts["mix"]["file"]) if facts["mix"] else None,
+            "impulse_responses": [str(output / file) for file in facts["impulse_responses"]],
             "map": painted,
             "report": str(output / "report.json"),
         }
@@ -352,7 +382,7 @@ def part_folder(output: Path) -> Iterator[Path]:
                 folder.rmdir()
 
 
-def stem_names(emitters: Sequence[str]) -> list[str]:
+def stem_names(emitters: Sequence[str], file_type: str = "wav") -> list[str]:
     """A file name for each emitter's sound: safe on every system, and no two alike whatever the case of letters."""
     names: list[str] = []
     taken: set[str] = set()
@@ -363,15 +393,8 @@ def stem_names(emitters: Sequence[str]) -> list[str]:
             number += 1
             name = f"{plain}_{number}"
         taken.add(name.casefold())
-        names.append(f"stem_{name}.wav")
+        names.append(f"stem_{name}.{file_type}")
     return names
-
-
-def _percentiles(levels: np.ndarray) -> dict[str, float] | None:
-    """Levels that 5, 50 and 95 % of the floor do not exceed."""
-    if not len(levels):
-        return None
-    return {str(q): round(float(np.percentile(levels, q)), 1) for q in (5, 50, 95)}
 
 
 def _decibel(samples: np.ndarray) -> float | None:

@@ -1,10 +1,11 @@
-"""The noise that reverberation is cut from: five independent carriers in octave bands."""
+"""The noise that reverberation is cut from: independent carriers in octave bands, one more than ambisonic channels."""
 
 from __future__ import annotations
 
 import numpy as np
 from scipy import fft
 
+from naf_core.ambisonics import degrees, encode
 from naf_core.bands import BAND_EDGES_HZ, N_BANDS
 
 _CROSSOVER = 0.25  # octaves over which a band passes into the next
@@ -17,8 +18,9 @@ _DENSE = (0.010, 0.050)  # s
 _PULSE_RATE = 1000.0  # 1/s
 _SPARSE_BANDS = slice(4, N_BANDS)  # below 1 kHz a band cannot resolve the pulses
 
-# The carriers: the omnidirectional one, one more along the direction of the intensity, three around it.
-OMNI, ALONG, AROUND_Y, AROUND_Z, AROUND_X = range(5)
+# The carriers: the omnidirectional one, one more along the direction of the intensity, then one for what comes from
+# everywhere in each ambisonic channel but W.
+OMNI, ALONG, AROUND = range(3)
 
 
 def band_filters(n_fft: int, sample_rate: int) -> np.ndarray:
@@ -68,26 +70,32 @@ class Carriers:
     seconds from emission to the latest of the earliest arrivals, at most ``duration``, its default;
     ``seed`` any integer. Responses of neighbouring positions take the same noise at the same time after
     emission and differ only in their envelopes, so that one fades into the next without cancellation.
-    ``dense`` (5, 8, n) and ``sparse`` (5, bands from 1 kHz, m) are float32 and have unit power as white
-    noise; the carriers are OMNI, ALONG, AROUND_Y, AROUND_Z and AROUND_X.
+    ``dense`` (carriers, 8, n) and ``sparse`` (carriers, bands from 1 kHz, m) are float32 and have unit power as
+    white noise; the carriers are OMNI, ALONG, and from AROUND on one for each channel of ambisonics of ``order`` (1 to
+    3) but W. Those of a lower order are the same, so W, Y, Z and X do not depend on ``order``.
     """
 
-    def __init__(self, sample_rate: int, duration: float, seed: int, latest_onset: float | None = None) -> None:
-        self.sample_rate = sample_rate
+    def __init__(
+        self, sample_rate: int, duration: float, seed: int, latest_onset: float | None = None, order: int = 1
+    ) -> None:
+        self.sample_rate, self.order = sample_rate, order
         rng = np.random.default_rng(seed)
         n, m = (
             fft.next_fast_len(max(int(np.ceil(seconds * sample_rate)), 4096), real=True)
             for seconds in (duration, min(duration if latest_onset is None else latest_onset, duration) + _DENSE[1])
         )
+        channels = (order + 1) ** 2
         noise = rng.standard_normal((5, n), dtype=np.float32)
+        more = np.random.default_rng((seed, 1)).standard_normal((channels - 4, n), dtype=np.float32)
+        noise = np.concatenate([noise, more])
         noise[OMNI] = _even(noise[OMNI], sample_rate)
         self.dense = np.stack([split_bands(row, sample_rate) for row in noise])
-        pulses = _pulses(m, sample_rate, rng)
+        pulses = _pulses(m, sample_rate, order, rng)
         self.sparse = np.stack([split_bands(row, sample_rate)[_SPARSE_BANDS] for row in pulses])
         self.power = np.square(band_filters(n, sample_rate)).mean(axis=1)
 
     def cut(self, start: int, stop: int) -> np.ndarray:
-        """Carriers (5, 8, stop - start) of a response whose earliest possible arrival is at sample ``start``."""
+        """Carriers (carriers, 8, stop - start) of a response whose earliest possible arrival is at sample ``start``."""
         result = self.dense[:, :, start:stop].copy()
         time = np.arange(min(stop - start, int(_DENSE[1] * self.sample_rate))) / self.sample_rate
         mix = 0.5 * np.pi * np.clip((time - _DENSE[0]) / (_DENSE[1] - _DENSE[0]), 0.0, 1.0)
@@ -126,8 +134,8 @@ def _even(noise: np.ndarray, sample_rate: int) -> np.ndarray:
     return noise
 
 
-def _pulses(n: int, sample_rate: int, rng: np.random.Generator) -> np.ndarray:
-    """Sparse carriers (5, n) of unit power: single plane waves at random times (velvet noise).
+def _pulses(n: int, sample_rate: int, order: int, rng: np.random.Generator) -> np.ndarray:
+    """Sparse carriers ((order + 1)² + 1, n) of unit power: single plane waves at random times (velvet noise).
 
     One pulse falls into each of equal cells (H. Järveläinen and M. Karjalainen, Reverberation modeling
     using velvet noise, AES 30th Conference, 2007). Their directions come in sixes, along both ways of three
@@ -139,10 +147,11 @@ def _pulses(n: int, sample_rate: int, rng: np.random.Generator) -> np.ndarray:
     omni, along = (np.minimum((first + cell * rng.random(count)).astype(int), n - 1) for _ in range(2))
     axes = np.linalg.qr(rng.standard_normal((count // 6 + 1, 3, 3)))[0]
     direction = np.stack([axes, -axes], axis=2).reshape(-1, 3)[:count]
-    result = np.zeros((5, n), np.float32)
+    result = np.zeros(((order + 1) ** 2 + 1, n), np.float32)
     sign = np.sqrt(cell) * rng.choice([-1.0, 1.0], count)
     np.add.at(result[OMNI], omni, sign)
     np.add.at(result[ALONG], along, np.sqrt(cell) * rng.choice([-1.0, 1.0], count))
-    for index, axis in ((AROUND_Y, 1), (AROUND_Z, 2), (AROUND_X, 0)):
-        np.add.at(result[index], omni, np.sqrt(3.0) * sign * direction[:, axis])
+    waves = encode(direction, order)[1:] * np.sqrt(2.0 * degrees(order)[1:, None] + 1.0)
+    for carrier, wave in zip(result[AROUND:], waves, strict=True):
+        np.add.at(carrier, omni, sign * wave)
     return result

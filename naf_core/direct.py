@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
 
 import numpy as np
 from scipy import fft, signal
 
+from naf_core.formats import Format
+from naf_core.gains import sweep
 from naf_core.motion import Motion, path_of_sound, rotations_at, turns
 from naf_core.response import EnergyResponse
 from naf_core.scene import Trajectory
-from naf_core.spatial import band_interpolation, bundled_hrtf, encode, filter_length, minimum_phase
+from naf_core.spatial import Hrtf, shaped_filters
 
 NEAREST = 0.1  # m; closer to the emitter the direct sound grows no more
 BLOCK_DURATION = 0.010  # s, at which directions and filters are set anew
@@ -45,23 +48,34 @@ def direct_sound(
     listener: Trajectory,
     responses: EnergyResponse,
     response_times: np.ndarray,
-    binaural: bool,
-    head_locked: bool = True,
+    fmt: Format,
 ) -> np.ndarray:
-    """Direct sound of ``dry`` (n,) at the listener: both ears (2, length), else ambisonics (4, length), float32.
+    """Direct sound of ``dry`` (n,) at the listener as ``fmt``, (channels, length) float32.
 
     ``responses`` (K, ...) at ``response_times`` (K,) say how much of each band comes through: their
     ``direct`` times the distance squared, between keys interpolated, so that a hidden emitter fades over
     the way between two keys, which is about the width of the shadow's edge. Delay and 1 / distance follow
-    the exact positions at every sample. Ambisonics are ACN, SN3D, in the axes of the head, or of the world
-    unless ``head_locked``.
+    the exact positions at every sample.
     """
-    result = np.zeros((2 if binaural else 4, clock.length), np.float32)
+    result = np.zeros((fmt.channels, clock.length), np.float32)
     amplitude, shape_db = transmission(responses)
     if not amplitude.any() or not dry.any():
         return result
     paths = Motion(emitter), Motion(listener)
     steady = not (paths[0].moves or paths[1].moves or turns(listener) or np.ptp(shape_db, axis=0).any())
+    for first, last, anchor, fade in stretches(clock, paths):
+        piece = _Piece(dry, clock, first, last, paths, listener, responses.speed_of_sound, anchor, steady)
+        gain = np.interp(clock.times(first, last), response_times, amplitude) * fade
+        shape = _rows(piece.block_times, response_times, shape_db)
+        heard = piece.waves(gain, shape, fmt) if fmt.ears is None else piece.ears(gain, shape, fmt.ears)
+        result[:, first:last] += heard
+    return result
+
+
+def stretches(
+    clock: Clock, paths: tuple[Motion, Motion]
+) -> Iterator[tuple[int, int, float | None, np.ndarray | float]]:
+    """The time between jumps: first and last sample, a time within (None without jumps), and a gain that fades."""
     jumps = np.unique(np.concatenate([path.jumps for path in paths]))
     edges = [-np.inf, *(float(jump) for jump in jumps), np.inf]
     for start, stop in zip(edges[:-1], edges[1:], strict=True):
@@ -72,12 +86,7 @@ def direct_sound(
         times = clock.times(first, last)
         fade = np.clip(0.5 + 0.5 * (times - start) / _JUMP_FADE, 0.0, 1.0) if start > -np.inf else 1.0
         fade = fade * np.clip(0.5 - 0.5 * (times - stop) / _JUMP_FADE, 0.0, 1.0) if stop < np.inf else fade
-        anchor = _inside(start, stop)
-        piece = _Piece(dry, clock, first, last, paths, listener, responses.speed_of_sound, anchor, steady)
-        gain = np.interp(times, response_times, amplitude) * fade
-        shape = _rows(piece.block_times, response_times, shape_db)
-        result[:, first:last] += piece.ears(gain, shape) if binaural else piece.waves(gain, shape, head_locked)
-    return result
+        yield first, last, _inside(start, stop), fade
 
 
 def transmission(responses: EnergyResponse) -> tuple[np.ndarray, np.ndarray]:
@@ -85,13 +94,20 @@ def transmission(responses: EnergyResponse) -> tuple[np.ndarray, np.ndarray]:
     distance = np.maximum(np.asarray(responses.distance, np.float64), NEAREST)
     bands = np.minimum(np.sqrt(np.maximum(responses.direct, 0.0, dtype=np.float64)) * distance[:, None], 1.0)
     amplitude = bands.max(axis=1)
-    visible = np.flatnonzero(amplitude > 0.0)
-    if not len(visible):
+    if not amplitude.any():
         return amplitude, np.zeros_like(bands)
     # A hidden key has no colour of its own: it takes that of the nearest visible one.
-    keys = np.arange(len(amplitude))
-    nearest = visible[np.abs(keys[:, None] - visible).argmin(axis=1)]
+    nearest = nearest_of(amplitude > 0.0)
     return amplitude, 20.0 * np.log10(np.maximum(bands[nearest] / amplitude[nearest, None], 1e-3))
+
+
+def nearest_of(chosen: np.ndarray) -> np.ndarray:
+    """Index (K,) of the nearest among the ``chosen`` (K,) bool, of which there is at least one."""
+    known = np.flatnonzero(chosen)
+    after = np.minimum(np.searchsorted(known, np.arange(len(chosen))), len(known) - 1)
+    before, after = known[np.maximum(after - 1, 0)], known[after]
+    keys = np.arange(len(chosen))
+    return np.where(np.abs(keys - before) <= np.abs(after - keys), before, after)
 
 
 class _Piece:
@@ -154,24 +170,19 @@ class _Piece:
             result[part] = variable_delay(self.dry, at - delay * rate)
         return result * gain
 
-    def ears(self, gain: np.ndarray, shape_db: np.ndarray) -> np.ndarray:
+    def ears(self, gain: np.ndarray, shape_db: np.ndarray, hrtf: Hrtf) -> np.ndarray:
         """Both ears (2, samples) through the transfer functions of the changing direction."""
-        filters, delay = bundled_hrtf().filters(self.head, self.clock.sample_rate, shape_db)
+        filters, delay = hrtf.filters(self.head, self.clock.sample_rate, shape_db)
         return np.stack(
             [filter_changing(self.delayed(gain, delay[:, ear]), filters[:, ear], self.hop) for ear in (0, 1)]
         )
 
-    def waves(self, gain: np.ndarray, shape_db: np.ndarray, head_locked: bool) -> np.ndarray:
-        """First-order ambisonics (4, samples) of a plane wave from the changing direction."""
-        taps = filter_length(self.clock.sample_rate)
-        frequency = fft.rfftfreq(2 * taps, 1.0 / self.clock.sample_rate)
-        filters = minimum_phase(shape_db @ band_interpolation(frequency), taps)
+    def waves(self, gain: np.ndarray, shape_db: np.ndarray, fmt: Format) -> np.ndarray:
+        """All channels (channels, samples) of a plane wave from the changing direction."""
+        filters = shaped_filters(shape_db, self.clock.sample_rate)
         wave = filter_changing(self.delayed(gain, np.zeros(len(self.blocks))), filters, self.hop)
-        gains = encode(self.head if head_locked else self.world)
-        if len(self.blocks) == 1:
-            return wave * gains.astype(np.float32)
-        at = np.arange(self.first, self.last)
-        return np.stack([wave * np.interp(at, self.blocks, row).astype(np.float32) for row in gains])
+        gains = fmt.gains(self.head if fmt.head_locked else self.world)
+        return sweep(gains.T[:, :, None], wave[None], self.hop)
 
 
 def filter_changing(samples: np.ndarray, filters: np.ndarray, hop: int) -> np.ndarray:

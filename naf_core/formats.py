@@ -1,65 +1,117 @@
-"""What a listener gets: from first-order ambisonics around the head to two ears, two loudspeakers or four channels."""
+"""What a listener gets: two ears, microphones, loudspeakers or ambisonics."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
 import numpy as np
-from scipy import signal
 
+from naf_core.ambisonics import encode
 from naf_core.errors import UserError
-from naf_core.motion import rotations_at, turns
-from naf_core.scene import Trajectory
-from naf_core.spatial import bundled_decoder
-
-# The channels of each format. The axes of "ambix" turn with the head, those of "ambix-world" stay with the
-# world; both are ambiX: ACN order W, Y, Z, X, SN3D (C. Nachbar et al., ambiX - a suggested ambisonics
-# format, 2011).
-CHANNELS = {"binaural": 2, "stereo": 2, "ambix": 4, "ambix-world": 4, "mono": 1}
+from naf_core.hrir import read_sofa
+from naf_core.layouts import FORMATS, LAYOUTS, ORDERS, channel_count
+from naf_core.panning import Loudspeakers
+from naf_core.spatial import Hrtf, bundled_hrtf, convolved, microphone_pair
 
 STEREO_ANGLE = 55.0  # degrees from the front to either microphone
+ORTF_DISTANCE, AB_DISTANCE = 0.17, 0.50  # m between the microphones
+_LOUDSPEAKER_ORDER = 1  # of the reverberation that loudspeakers play
 
 
-def check_format(fmt: str) -> None:
-    """Raise UserError unless ``fmt`` is one of CHANNELS."""
-    if fmt not in CHANNELS:
-        raise UserError(f"There is no sound format “{fmt}”: choose one of {', '.join(CHANNELS)}.")
+@dataclass(frozen=True)
+class Format:
+    """The channels of a track, and how plane waves and ambisonics become them.
 
-
-def turn_to_head(world: np.ndarray, listener: Trajectory, times: np.ndarray) -> np.ndarray:
-    """Ambisonics (4, n) in world axes as heard in the axes of a head that turns; ``times`` (n,) s of the samples."""
-    if not turns(listener):
-        matrix = rotations_at(listener, times[:1])[0].astype(np.float32)
-        x, y, z = matrix.T @ world[[3, 1, 2]]
-        return np.stack([world[0], y, z, x])
-    # Every 10 ms is dense enough for a straight line between two rotations: 10 degrees apart it is 0.4 %
-    # short.
-    knots = np.linspace(times[0], times[-1], max(int(np.ceil((times[-1] - times[0]) / 0.010)) + 1, 2))
-    matrices = rotations_at(listener, knots)
-    result = np.empty_like(world)
-    result[0] = world[0]
-    for channel, local in ((3, 0), (1, 1), (2, 2)):
-        weights = [np.interp(times, knots, matrices[:, axis, local]).astype(np.float32) for axis in range(3)]
-        result[channel] = weights[0] * world[3] + weights[1] * world[1] + weights[2] * world[2]
-    return result
-
-
-def decode(head: np.ndarray, fmt: str, sample_rate: int) -> np.ndarray:
-    """Ambisonics (4, n) in head axes as ``fmt``: (n, channels) float32.
-
-    Stereo is what two cardioid microphones in one place, 55 degrees to the left and right, would record (S.
-    P. Lipshitz, Stereo microphone techniques: are the purists wrong?, J. Audio Eng. Soc. 34, 1986), so that
-    a plane wave from the front has its power in the two together.
+    Where ``ears`` is given, two receivers stand side by side: each wave passes their filters and delays. Otherwise all
+    channels hear it at once, with ``gains``: directions (n, 3) to (channels, n). ``matrix`` (channels, (order + 1)²)
+    takes ambisonics of ``order`` to the channels where there are no ears. Directions are in the axes of the head, or
+    of the world unless ``head_locked``. ``mask`` says where the loudspeakers of a WAV file stand, 0 for none.
     """
-    check_format(fmt)
-    if fmt == "binaural":
-        filters, latency = bundled_decoder(sample_rate)
-        n = head.shape[1]
-        ears = [sum(signal.oaconvolve(head[c], ear[c])[latency : latency + n] for c in range(4)) for ear in filters]
-        return np.stack(ears, axis=1).astype(np.float32)
-    if fmt == "stereo":
-        cosine, sine = np.cos(np.radians(STEREO_ANGLE)), np.sin(np.radians(STEREO_ANGLE))
-        scale = 1.0 / (np.sqrt(2.0) * (1.0 + cosine))
-        middle, side = head[0] + cosine * head[3], sine * head[1]
-        return (scale * np.stack([middle + side, middle - side], axis=1)).astype(np.float32)
-    if fmt == "mono":
-        return np.ascontiguousarray(head[:1].T)
-    return np.ascontiguousarray(head.T)
+
+    name: str
+    channels: int
+    order: int = 1
+    gains: Callable[[np.ndarray], np.ndarray] | None = None
+    matrix: np.ndarray | None = None
+    ears: Hrtf | None = None
+    head_locked: bool = True
+    mask: int = 0
+
+    def decode(self, waves: np.ndarray, sample_rate: int) -> np.ndarray:
+        """Ambisonics ((order + 1)², n) as this format's channels, (channels, n) float32."""
+        if self.ears is None:
+            return self.matrix.astype(np.float32) @ waves
+        filters, latency = self.ears.decoder(sample_rate)
+        return np.stack([convolved(waves, ear, latency) for ear in filters])
+
+
+def format_of(name: str, order: int = 1, hrtf: str | Path = "") -> Format:
+    """The format ``name``, one of `layouts.FORMATS`.
+
+    ``order`` 1 to 3 counts for ambisonics. ``hrtf`` is a SOFA file with the ears of "binaural"; the bundled ones
+    otherwise. Raises UserError for other names and orders, and for files that hold no such set.
+    """
+    if name not in FORMATS:
+        raise UserError(f"There is no sound format “{name}”: choose one of {', '.join(FORMATS)}.")
+    if order not in ORDERS:
+        raise UserError(f"The ambisonic order is {order}: set it between {ORDERS[0]} and {ORDERS[-1]}.")
+    if name == "binaural":
+        return Format(name, 2, ears=read_sofa(hrtf) if hrtf else bundled_hrtf())
+    if name in LAYOUTS:
+        return _surround(name)
+    if name in _FIXED:
+        return _FIXED[name]()
+    return Format(
+        name,
+        channel_count(name, order),
+        order,
+        lambda directions: encode(directions, order),
+        np.eye((order + 1) ** 2),
+        head_locked=name == "ambix",
+    )
+
+
+def _mono() -> Format:
+    return _linear("mono", np.array([[1.0, 0.0, 0.0, 0.0]]))
+
+
+def _coincident() -> Format:
+    """What two cardioids in one place, 55° to the left and right, would record.
+
+    So a plane wave from the front has its power in the two together (S. P. Lipshitz, Stereo microphone techniques: are
+    the purists wrong?, J. Audio Eng. Soc. 34, 1986).
+    """
+    cosine, sine = np.cos(np.radians(STEREO_ANGLE)), np.sin(np.radians(STEREO_ANGLE))
+    scale = 1.0 / (np.sqrt(2.0) * (1.0 + cosine))
+    return _linear("stereo", scale * np.array([[1.0, sine, 0.0, cosine], [1.0, -sine, 0.0, cosine]]))
+
+
+def _linear(name: str, matrix: np.ndarray) -> Format:
+    """Channels that are sums of first-order ambisonics."""
+    return Format(name, len(matrix), 1, lambda directions: matrix @ encode(directions), matrix)
+
+
+@cache
+def _ortf() -> Format:
+    """Two cardioids 17 cm apart, 55° to the left and right (Office de Radiodiffusion Télévision Française)."""
+    return Format("stereo-ortf", 2, ears=microphone_pair(ORTF_DISTANCE, STEREO_ANGLE))
+
+
+@cache
+def _spaced() -> Format:
+    """Two microphones 50 cm apart that hear alike from everywhere."""
+    return Format("stereo-ab", 2, ears=microphone_pair(AB_DISTANCE, None))
+
+
+@cache
+def _surround(name: str) -> Format:
+    layout = LAYOUTS[name]
+    speakers = Loudspeakers(layout.angles)
+    matrix = speakers.decoder(_LOUDSPEAKER_ORDER)
+    return Format(name, speakers.channels, _LOUDSPEAKER_ORDER, speakers.gains, matrix, mask=layout.mask)
+
+
+_FIXED = {"mono": _mono, "stereo": _coincident, "stereo-ortf": _ortf, "stereo-ab": _spaced}

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from naf_core.errors import UserError
+from naf_core.floormap import FloorMap
+from naf_core.layouts import FORMATS, ORDERS, channel_count
 from naf_core.scene import Emitter, Listener, Scene, Trajectory
 from naf_core.store import CHECKED, DAMAGE, read_array
 
@@ -24,65 +26,22 @@ if TYPE_CHECKING:
 
 VERSION = 1
 KINDS = ("bake", "map")
-FORMATS = ("binaural", "stereo", "ambix")
+FILE_TYPES = ("wav", "flac")
+SAMPLE_TYPES = ("16", "24", "float")
+IMPULSE_TYPES = ("wav", "sofa", "both")
 SCENE_FILE, MOTION_FILE, JOB_FILE = "scene.h5", "motion.h5", "job.json"
 
 # Beyond these a file is taken for damaged: they bound what a hostile file can make the worker allocate.
 MAX_FRAMES = 1_000_000
 MAX_EMITTERS = 1000
 MAX_STARTS = 100_000
-MAX_TEXELS = 4096
+MAX_REFLECTIONS = 64
+MAX_IMPULSES = 10_000
 MAX_FLOOR_TRIANGLES = 5_000_000
+MAX_MAPS = 2000
 MAX_JSON_BYTES = 64_000_000
 MAX_TEXT = 4096
-
-
-@dataclass(frozen=True)
-class FloorMap:
-    """A rectangle of texels over a floor, and how to paint it.
-
-    Texel (i, j) of ``width`` x ``height`` (1..4096 each) has its centre at origin + (i + 0.5) / width * u +
-    (j + 0.5) / height * v at floor level; ears are ``ear_height`` metres (0..100) above. ``origin``, ``u``,
-    ``v`` (3,) in metres. ``triangles`` (n, 3, 3) in metres are the floor itself: texels outside stay empty, and
-    n = 0 takes the whole rectangle. ``frame_index`` counts from the first frame of the job. ``range_db`` is the
-    lowest and highest level of the colours in dB(A), or None to fit them. Raises UserError on other values.
-    """
-
-    width: int
-    height: int
-    origin: np.ndarray
-    u: np.ndarray
-    v: np.ndarray
-    triangles: np.ndarray
-    ear_height: float = 1.6
-    frame_index: int = 0
-    range_db: tuple[float, float] | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("width", "height"):
-            texels = getattr(self, name)
-            if not 1 <= texels <= MAX_TEXELS:
-                raise UserError(f"The map's {name} is {texels} texels: set it between 1 and {MAX_TEXELS}.")
-        if not 0.0 <= self.ear_height <= 100.0:
-            raise UserError(f"The map's ear height is {self.ear_height} m: set it between 0 and 100.")
-        for name, shape in (("origin", (3,)), ("u", (3,)), ("v", (3,)), ("triangles", (-1, 3, 3))):
-            value = np.asarray(getattr(self, name), dtype=np.float64).reshape(shape)
-            if not np.isfinite(value).all():
-                raise UserError(f"The floor's {name} has values that are not finite numbers: repair its mesh.")
-            object.__setattr__(self, name, value)
-        if np.linalg.norm(np.cross(self.u, self.v)) < 1e-9:
-            raise UserError("The floor has no area: choose another floor, or give it a size.")
-        if self.range_db is not None:
-            low, high = (float(x) for x in self.range_db)
-            if not (-200.0 <= low < high <= 300.0):
-                raise UserError(f"The map's range is {low:g} to {high:g} dB(A): set the first value lower.")
-            object.__setattr__(self, "range_db", (low, high))
-
-    def centres(self) -> np.ndarray:
-        """Texel centres at floor level, (height, width, 3) float64 in metres; row 0 lies at ``origin``."""
-        i = (np.arange(self.width) + 0.5) / self.width
-        j = (np.arange(self.height) + 0.5) / self.height
-        return self.origin + i[None, :, None] * self.u + j[:, None, None] * self.v
+FLAC_CHANNELS = 8
 
 
 @dataclass(frozen=True)
@@ -91,9 +50,19 @@ class Job:
 
     ``kind`` "bake" (sound files, and a map where ``map`` is given) or "map"; ``output`` an absolute folder.
     All trajectories share their times, in seconds from the first frame; ``n_frames`` (1..1 000 000) frames at
-    ``fps`` (0.1..1000) set the duration. ``sample_rate`` 16 000..192 000 Hz; ``format`` "binaural", "stereo" or
-    "ambix"; ``mix`` adds the sum of all stems. Only a map does without a listener. Raises UserError on
-    other values.
+    ``fps`` (0.1..1000) set the duration. ``sample_rate`` 16 000..192 000 Hz; ``mix`` adds the sum of all stems. Only a
+    map does without a listener.
+
+    What is heard: ``format`` is one of `layouts.FORMATS`, ``order`` (1..3) that of ambisonics, ``hrtf`` a SOFA file
+    with the ears of "binaural" ("" for the bundled ones). Up to ``reflections`` (0..64) early reflections of each
+    emitter are images of their own. ``wetness`` (0..1) is 0 for direct sound alone, 0.5 as in the room, 1 for
+    reflections alone; ``reverb_gain`` (-60..20) in dB is added to late reverberation. ``loudness`` (-60..0) in LUFS is
+    that of the mix, None for the levels that the room has; ``peak`` (-20..0) in dBTP is never exceeded.
+
+    What is written: files of ``file_type`` "wav" or "flac" with samples of ``sample_type`` "16", "24" or "float";
+    ``parts`` adds each stem's direct, early and late part. ``impulse_frames`` are frames, as the scene counts them,
+    whose impulse responses are written as ``impulse_type`` "wav", "sofa" or "both". Emitters named in ``kept`` stay as
+    the last bake rendered them, where it did. Raises UserError on other values.
     """
 
     kind: str
@@ -110,20 +79,48 @@ class Job:
     seed: int = 0
     map: FloorMap | None = None
     scene_name: str = ""
+    order: int = 1
+    hrtf: str = ""
+    reflections: int = 16
+    wetness: float = 0.5
+    reverb_gain: float = 0.0
+    loudness: float | None = None
+    peak: float = -1.0
+    file_type: str = "wav"
+    sample_type: str = "24"
+    parts: bool = False
+    impulse_frames: tuple[int, ...] = ()
+    impulse_type: str = "wav"
+    kept: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "emitters", tuple(self.emitters))
+        object.__setattr__(self, "impulse_frames", tuple(self.impulse_frames))
+        object.__setattr__(self, "kept", tuple(self.kept))
         object.__setattr__(self, "output", Path(self.output))
-        for name, allowed in (("kind", KINDS), ("format", FORMATS)):
+        for name, allowed in (
+            ("kind", KINDS),
+            ("format", FORMATS),
+            ("file_type", FILE_TYPES),
+            ("sample_type", SAMPLE_TYPES),
+            ("impulse_type", IMPULSE_TYPES),
+        ):
             value = getattr(self, name)
             if value not in allowed:
-                raise UserError(f"The job's {name} is “{value}”: use one of {', '.join(allowed)}.")
+                label = name.replace("_", " ")
+                raise UserError(f"The job's {label} is “{value}”: use one of {', '.join(allowed)}.")
         for name, low, high, unit in (
             ("fps", 0.1, 1000.0, " frames a second"),
             ("frame_start", -10_000_000, 10_000_000, ""),
             ("n_frames", 1, MAX_FRAMES, ""),
             ("sample_rate", 16_000, 192_000, " Hz"),
             ("seed", 0, 2**63 - 1, ""),
+            ("order", ORDERS[0], ORDERS[-1], ""),
+            ("reflections", 0, MAX_REFLECTIONS, ""),
+            ("wetness", 0.0, 1.0, ""),
+            ("reverb_gain", -60.0, 20.0, " dB"),
+            *([("loudness", -60.0, 0.0, " LUFS")] if self.loudness is not None else []),
+            ("peak", -20.0, 0.0, " dBTP"),
         ):
             value, label = getattr(self, name), name.replace("_", " ")
             if not low <= value <= high:
@@ -134,12 +131,30 @@ class Job:
             raise UserError("There is nothing to hear: add a Speaker with a sound to the scene.")
         if len(self.emitters) > MAX_EMITTERS:
             raise UserError(f"The job has {len(self.emitters)} Speakers: use {MAX_EMITTERS} at most.")
+        channels = channel_count(self.format, self.order)
+        if self.file_type == "flac" and channels > FLAC_CHANNELS:
+            raise UserError(
+                f"FLAC holds {FLAC_CHANNELS} channels at most, and {self.format} has {channels}: write WAV, or choose"
+                " another format."
+            )
+        if self.file_type == "flac" and self.sample_type == "float":
+            raise UserError("FLAC has no floating-point samples: write 24 bits, or WAV.")
+        if len(self.impulse_frames) > MAX_IMPULSES:
+            raise UserError(f"Impulse responses of {len(self.impulse_frames)} frames: choose {MAX_IMPULSES} at most.")
+        for frame in self.impulse_frames:
+            if not 0 <= frame - self.frame_start < self.n_frames:
+                raise UserError(f"The impulse response of frame {frame} lies outside the frame range: choose another.")
         if self.kind == "bake" and self.listener is None:
             raise UserError("There is no listener: set a camera or choose a listener object.")
         if self.kind == "map" and self.map is None:
             raise UserError("There is no floor to paint: choose a floor object.")
         if self.map is not None and not 0 <= self.map.frame_index < self.n_frames:
             raise UserError(f"The map's frame {self.map.frame_index} is outside the {self.n_frames} frames of the job.")
+        if self.map is not None and len(self.map.indices(self.n_frames)) > MAX_MAPS:
+            raise UserError(f"The map is asked for at more than {MAX_MAPS} frames: set a larger step.")
+        for name in self.kept:
+            if name not in {emitter.name for emitter in self.emitters}:
+                raise UserError(f"“{name}” is to be kept as it was baked, but it is no Speaker of the job.", name)
         times = self.times
         for thing in (*self.emitters, *([self.listener] if self.listener else [])):
             if not np.array_equal(thing.trajectory.times, times):
@@ -188,7 +203,7 @@ class Job:
         return {
             "version": VERSION,
             "kind": self.kind,
-            **{key: getattr(self, key) for key in keys},
+            **{key: getattr(self, key) for key in (*keys, *_SOUND_SETTINGS)},
             "output": str(self.output),
             "emitters": [
                 {"name": e.name, "sound": str(e.sound), "starts": list(e.starts), "level": float(e.level)}
@@ -202,7 +217,8 @@ class Job:
                 "height": floor.height,
                 "ear_height": floor.ear_height,
                 "frame_index": floor.frame_index,
-                "range_db": None if floor.range_db is None else list(floor.range_db),
+                "range": None if floor.range is None else list(floor.range),
+                **{key: getattr(floor, key) for key in _MAP_SETTINGS},
             },
         }
 
@@ -247,6 +263,8 @@ class Job:
             seed=text.whole("seed"),
             map=floor,
             scene_name=text.text("scene_name"),
+            # Settings that a job may leave out: it then gets their defaults.
+            **{key: read(text, key) for key, read in _SOUND_SETTINGS.items() if text.has(key)},
         )
 
 
@@ -291,11 +309,51 @@ class _Fields:
     def part(self, key: str) -> _Fields | None:
         return _Fields(self._values[key], f"“{key}” in {self._where}") if self.has(key) else None
 
+    def wholes(self, key: str, most: int) -> tuple[int, ...]:
+        values = self.numbers(key, most)
+        if any(value != int(value) for value in values):
+            raise UserError(f"“{key}” in {self._where} is not a list of whole numbers: write the job again.")
+        return tuple(map(int, values))
+
+    def texts(self, key: str, most: int) -> tuple[str, ...]:
+        values = self._get(key, (list,), "a list of texts")
+        if len(values) > most or not all(isinstance(x, str) for x in values):
+            raise UserError(f"“{key}” in {self._where} is not a list of at most {most} texts.")
+        return tuple(values)
+
     def entries(self, key: str, most: int) -> list[_Fields]:
         values = self._get(key, (list,), "a list")
         if len(values) > most:
             raise UserError(f"“{key}” in {self._where} has {len(values)} entries: use {most} at most.")
         return [_Fields(value, f"“{key}” {number} in {self._where}") for number, value in enumerate(values)]
+
+
+# How the settings of the sound are read that have defaults.
+_SOUND_SETTINGS = {
+    "order": _Fields.whole,
+    "hrtf": _Fields.text,
+    "reflections": _Fields.whole,
+    "wetness": _Fields.number,
+    "reverb_gain": _Fields.number,
+    "loudness": _Fields.number,
+    "peak": _Fields.number,
+    "file_type": _Fields.text,
+    "sample_type": _Fields.text,
+    "parts": _Fields.flag,
+    "impulse_frames": lambda fields, key: fields.wholes(key, MAX_IMPULSES),
+    "impulse_type": _Fields.text,
+    "kept": lambda fields, key: fields.texts(key, MAX_EMITTERS),
+}
+# How those of a map are read.
+_MAP_SETTINGS = {
+    "step": _Fields.whole,
+    "maximum": _Fields.flag,
+    "quantity": _Fields.text,
+    "band": _Fields.whole,
+    "noise": _Fields.number,
+    "palette": _Fields.text,
+    "lines": _Fields.flag,
+}
 
 
 def _finite(value: float, key: str, where: object) -> float:
@@ -342,15 +400,16 @@ def _read_emitter(file: h5py.File, number: int, entry: _Fields, times: np.ndarra
 
 
 def _read_floor(file: h5py.File, entry: _Fields) -> FloorMap:
-    limits = entry.numbers("range_db", 2) if entry.has("range_db") else None
+    limits = entry.numbers("range", 2) if entry.has("range") else None
     if limits is not None and len(limits) != 2:
-        raise UserError("The map's range needs a lowest and a highest level in dB(A).")
+        raise UserError("The map's range needs a lowest and a highest value.")
     return FloorMap(
         width=entry.whole("width"),
         height=entry.whole("height"),
         ear_height=entry.number("ear_height"),
         frame_index=entry.whole("frame_index"),
-        range_db=limits,
+        range=limits,
+        **{key: read(entry, key) for key, read in _MAP_SETTINGS.items() if entry.has(key)},
         triangles=read_array(file, "floor/triangles", (None, 3, 3), MAX_FLOOR_TRIANGLES),
         **{name: read_array(file, f"floor/{name}", (3,), 3) for name in ("origin", "u", "v")},
     )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
+from scipy.sparse import csr_matrix
 
 from naf_core.raycast import Raycaster
 
-_CHUNK = 1 << 16  # texels worked on at a time
+_CHUNK = 1 << 14  # texels worked on at a time
 
 
 class Lattice:
@@ -28,23 +31,16 @@ class Lattice:
             _spline((np.arange(n) - axis[0]) / self.step) for n, axis in zip(self.shape, axes, strict=True)
         ]
 
-    def spread(self, values: np.ndarray) -> np.ndarray:
-        """Interpolate ``values`` (S, n) at the nodes, NaN where unknown, to all texels: (S, h, w).
+    def parts(self) -> Iterator[tuple[np.ndarray, csr_matrix]]:
+        """Some texels at a time: their flat indices (m,), and the weight of each node for each of them (m, n).
 
-        Only nodes that a texel sees count. NaN outside the open air and where a texel sees no node.
+        Only nodes that a texel sees have weights; these do not add up to 1.
         """
-        known = np.isfinite(values)
-        values = np.where(known, values, 0.0)
-        result = np.full((len(values), self.shape[0] * self.shape[1]), np.nan)
         for start in range(0, len(self._texels), _CHUNK):
             texels = self._texels[start : start + _CHUNK]
             node, weight = self._weights(texels)
-            for row, has, value in zip(result, known, values, strict=True):
-                part = weight * has[node]
-                total = part.sum(axis=1)
-                found = total > 0.0
-                row[texels[found]] = (part * value[node]).sum(axis=1)[found] / total[found]
-        return result.reshape(len(values), *self.shape)
+            ends = np.arange(len(texels) + 1) * node.shape[1]
+            yield texels, csr_matrix((weight.ravel(), node.ravel(), ends), (len(texels), len(self.nodes)))
 
     def _weights(self, texels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The 16 nodes around each of ``texels`` (n,) and their weights, (n, 16) each; what is hidden has none."""
@@ -61,6 +57,17 @@ class Lattice:
         hidden = self._caster.occluded(self._ears[texels[rays[0]]], self._ears[self.nodes[node[rays]]])
         weight[rays[0][hidden], rays[1][hidden]] = 0.0
         return node, weight
+
+
+def blend(weight: csr_matrix, values: np.ndarray) -> np.ndarray:
+    """Means (m, c) of ``values`` (n, c) at the nodes by ``weight`` (m, n).
+
+    Nodes with a NaN in any column count as unknown; NaN where nothing is known.
+    """
+    known = np.isfinite(values).all(axis=1)
+    total = weight @ known.astype(np.float64)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (weight @ np.where(known[:, None], values, 0.0)) / np.where(total > 0.0, total, np.nan)[:, None]
 
 
 def _spline(position: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,7 +1,8 @@
-"""Pictures of a loudness map: the bare texels for a floor, and a plate with a legend for people."""
+"""Pictures of a map: the bare texels for a floor, and a plate with a legend for people."""
 
 from __future__ import annotations
 
+import math
 import os
 import unicodedata
 from collections.abc import Sequence
@@ -11,10 +12,12 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
-from naf_core.colours import TICK_DB, colours
+from naf_core.colours import colours
 from naf_core.errors import UserError
-from naf_core.job import FloorMap
-from naf_core.loudness import FloorLevels, Source
+from naf_core.floormap import FloorMap
+from naf_core.loudness import Source
+from naf_core.quantities import QUANTITIES, tick_of
+from naf_core.survey import FloorValues
 
 _PAPER, _INK, _FAINT, _WALL = (250, 250, 247), (34, 38, 46), (110, 116, 126), (46, 50, 58)
 _LONGEST = 90  # letters of any text
@@ -24,14 +27,17 @@ _MARGIN, _HEAD, _FOOT, _BAR = 56, 112, 84, 150
 _SYSTEM_FONTS = ("segoeui.ttf", "Arial Unicode.ttf", "NotoSans-Regular.ttf", "DejaVuSans.ttf", "Arial.ttf")
 
 
-def write_texels(path: Path, result: FloorLevels, limits: tuple[float, float]) -> None:
+def write_texels(path: Path, result: FloorValues, limits: tuple[float, float], floor: FloorMap) -> None:
     """Write the map as an RGBA picture of one pixel a texel: the floor's origin at the bottom left, no legend.
 
-    Texels without a level are transparent. They take the colour of the nearest texel with one, so that a renderer
+    Texels without a value are transparent. They take the colour of the nearest texel with one, so that a renderer
     that blends texels makes no dark seams.
     """
-    known = np.isfinite(result.levels)
-    rgb = colours(result.levels, limits)
+    known = np.isfinite(result.values)
+    rgb = colours(result.values, limits, floor.palette)
+    if floor.lines and known.any():
+        line = _contours(_softened(result.values), known, limits, floor.quantity)[..., None]
+        rgb = (rgb * (1.0 - line) + 255.0 * line).round().astype(np.uint8)
     if known.any():
         nearest = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
         rgb = rgb[tuple(nearest)]
@@ -41,29 +47,29 @@ def write_texels(path: Path, result: FloorLevels, limits: tuple[float, float]) -
 
 def write_plate(
     path: Path,
-    result: FloorLevels,
+    result: FloorValues,
     limits: tuple[float, float],
     floor: FloorMap,
     sources: Sequence[Source],
     title: str,
     subtitle: str,
 ) -> None:
-    """Write the map with its legend: colour bar in dB(A), contours, scale, and where the emitters are."""
+    """Write the map with its legend: colour bar, contours, scale, and where the emitters are."""
     width_m, height_m = (float(np.linalg.norm(side)) for side in (floor.u, floor.v))
     pixels_per_metre = _LONG_SIDE / max(width_m, height_m)
     width, height = (max(2, round(side * pixels_per_metre)) for side in (width_m, height_m))
     # Seen from above, whichever way round the floor's sides are given.
-    mirrored = np.cross(floor.u, floor.v)[2] < 0.0
+    mirrored = np.cross(floor.u, floor.v) @ floor.normal < 0.0
     page_width = max(2 * _MARGIN + width + _BAR, 760)
     page = Image.new("RGB", (page_width, _HEAD + height + _FOOT), _PAPER)
     left, top = _MARGIN, _HEAD
-    page.paste(_painted(result, limits, (height, width), mirrored), (left, top))
+    page.paste(_painted(result, limits, floor, (height, width), mirrored), (left, top))
 
     draw = ImageDraw.Draw(page)
     _write(draw, (left, 34), title, 30, _INK)
     _write(draw, (left, 74), subtitle, 17, _FAINT)
     bar_height = min(height, 640)
-    _draw_bar(page, (left + width + 44, top + (height - bar_height) // 2), bar_height, limits)
+    _draw_bar(page, (left + width + 44, top + (height - bar_height) // 2), bar_height, limits, floor)
     _draw_scale(draw, (left, top + height + 30), pixels_per_metre, width)
 
     taken = [(left - 1e4, top - 1e4, left, top + 1e4), (left + width, top - 1e4, left + 1e4, top + 1e4)]
@@ -87,23 +93,25 @@ def _save(picture: Image.Image, path: Path) -> None:
 
 
 def _on_floor(floor: FloorMap, position: np.ndarray) -> tuple[float, float]:
-    """Place of a point above the floor, as fractions of the floor's two sides."""
-    sides = np.stack([floor.u[:2], floor.v[:2]], axis=1)
-    across, up = np.linalg.solve(sides, (position - floor.origin)[:2])
+    """Place of a point off the floor, as fractions of the floor's two sides."""
+    sides = np.stack([floor.u, floor.v, floor.normal], axis=1)
+    across, up, _ = np.linalg.solve(sides, position - floor.origin)
     return float(across), float(up)
 
 
-def _painted(result: FloorLevels, limits: tuple[float, float], shape: tuple[int, int], mirrored: bool) -> Image.Image:
+def _painted(
+    result: FloorValues, limits: tuple[float, float], floor: FloorMap, shape: tuple[int, int], mirrored: bool
+) -> Image.Image:
     """The map enlarged to ``shape``: smooth colours, sharp walls, contours."""
-    known = np.isfinite(result.levels)
+    known = np.isfinite(result.values)
     order = (slice(None, None, -1), slice(None, None, -1 if mirrored else 1))
     known, solid = known[order], result.solid[order]
-    level = np.where(known, result.levels[order], 0.0)
+    level = np.where(known, result.values[order], 0.0)
     weight = _enlarge(known.astype(float), shape)
     level = _enlarge(level, shape) / np.maximum(weight, 1e-6)
-    rgb = colours(level, limits).astype(float)
-    soft = _enlarge(_softened(result.levels[order]), shape) / np.maximum(weight, 1e-6)
-    line = _contours(soft, weight > 0.5, limits)[..., None]
+    rgb = colours(level, limits, floor.palette).astype(float)
+    soft = _enlarge(_softened(result.values[order]), shape) / np.maximum(weight, 1e-6)
+    line = _contours(soft, weight > 0.5, limits, floor.quantity)[..., None] * floor.lines
     rgb = rgb * (1.0 - line) + 255.0 * line
     cover = _smooth_edge(weight)[..., None]
     # Where something solid meets the map, its own edge must not let the paper through.
@@ -137,39 +145,50 @@ def _softened(levels: np.ndarray) -> np.ndarray:
     return np.where(known, level + (soft - level) * inner, 0.0)
 
 
-def _step(limits: tuple[float, float]) -> float:
-    """Distance of contour lines in dB: with a short range, those of whole decibels are drawn too."""
-    return TICK_DB if limits[1] - limits[0] > 3.0 * TICK_DB else 1.0
+def _step(limits: tuple[float, float], quantity: str) -> float:
+    """Distance of contour lines: with a short range, those between the ticks are drawn too."""
+    tick = QUANTITIES[quantity].tick
+    return tick_of(quantity, limits) if limits[1] - limits[0] > 3.0 * tick else tick / 5.0
 
 
-def _contours(level: np.ndarray, known: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
-    """Opacity (0..1) of contour lines; those of whole tens, or else of whole fives, are stronger."""
-    step = _step(limits)
-    slope = np.hypot(*np.gradient(level))
-    nearest = step * np.round(level / step)
+def _contours(level: np.ndarray, known: np.ndarray, limits: tuple[float, float], quantity: str) -> np.ndarray:
+    """Opacity (0..1) of contour lines; every second one, or else those at ticks, are stronger."""
+    step = _step(limits, quantity)
+    wide = step >= QUANTITIES[quantity].tick
+    slope = np.hypot(*(np.gradient(level, axis=axis) if level.shape[axis] > 1 else 0.0 * level for axis in (0, 1)))
+    count = np.round(level / step)
+    nearest = step * count
     distance = np.abs(level - nearest) / np.maximum(slope, 1e-9)
-    strong = nearest % (10.0 if step == TICK_DB else TICK_DB) == 0.0
-    line = np.clip(1.25 - distance, 0.0, 1.0) * np.where(strong, 0.62, 0.34 if step == TICK_DB else 0.22)
+    strong = count % (2 if wide else 5) == 0
+    line = np.clip(1.25 - distance, 0.0, 1.0) * np.where(strong, 0.62, 0.34 if wide else 0.22)
     # At the edge of a shadow many contours meet: the jump is seen anyway, and lines there would only blur it.
     line *= np.clip(2.0 - slope / (0.14 * step), 0.0, 1.0)
-    inside = ndimage.binary_erosion(known, iterations=2) & (nearest > limits[0]) & (nearest < limits[1] + 30.0)
+    hair = 1e-6 * step
+    span = limits[1] - limits[0]
+    inside = ndimage.binary_erosion(known, iterations=2)
+    inside &= (nearest > limits[0] + hair) & (nearest < limits[1] + span - hair)
     return np.where(inside, line, 0.0)
 
 
-def _draw_bar(page: Image.Image, corner: tuple[int, int], height: int, limits: tuple[float, float]) -> None:
+def _draw_bar(
+    page: Image.Image, corner: tuple[int, int], height: int, limits: tuple[float, float], floor: FloorMap
+) -> None:
     x, y = corner
     low, high = limits
-    ramp = colours(np.linspace(high, low, height)[:, None].repeat(22, axis=1), limits)
+    ramp = colours(np.linspace(high, low, height)[:, None].repeat(22, axis=1), limits, floor.palette)
     page.paste(Image.fromarray(ramp), (x, y))
     draw = ImageDraw.Draw(page)
-    _write(draw, (x, y - 32), "dB(A)", 17, _INK)
-    for level in np.arange(low, high + 0.5, _step(limits)):
-        row = y + (high - level) / (high - low) * (height - 1)
-        if level % TICK_DB:
+    _write(draw, (x, y - 32), floor.unit or floor.quantity, 17, _INK)
+    step, tick = _step(limits, floor.quantity), tick_of(floor.quantity, limits)
+    decimals = QUANTITIES[floor.quantity].decimals
+    for count in range(math.ceil(low / step - 1e-6), math.floor(high / step + 1e-6) + 1):
+        value = count * step
+        row = y + (high - value) / (high - low) * (height - 1)
+        if abs(value / tick - round(value / tick)) > 1e-6:
             draw.line([(x + 22, row), (x + 25, row)], fill=_FAINT, width=1)
             continue
         draw.line([(x + 22, row), (x + 29, row)], fill=_FAINT, width=1)
-        _write(draw, (x + 36, row), f"{level:g}", 16, _INK, anchor="lm")
+        _write(draw, (x + 36, row), f"{value:.{decimals}f}", 16, _INK, anchor="lm")
 
 
 def _draw_scale(draw: ImageDraw.ImageDraw, corner: tuple[int, int], pixels_per_metre: float, width: int) -> None:

@@ -1,22 +1,29 @@
-"""Rendering: what a listener hears of an emitter over time, as an audio track."""
+"""Rendering: what a listener hears of an emitter over time, as an audio track in three parts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import replace
 from zlib import crc32
 
 import numpy as np
 
-from naf_core.direct import Clock, direct_sound
+from naf_core.ambisonics import turn
+from naf_core.direct import BLOCK_DURATION, Clock, direct_sound
+from naf_core.early import early_reflections
 from naf_core.errors import UserError
-from naf_core.formats import check_format, decode, turn_to_head
+from naf_core.formats import Format, format_of
+from naf_core.images import Images, no_images, without_images
+from naf_core.motion import Motion, rotations_at, turns
 from naf_core.response import EnergyResponse
 from naf_core.reverb import reverberation, ring_out
 from naf_core.scene import Emitter, Listener, Trajectory
-from naf_core.sound import a_weighted_calibration, read_sound, true_peak
+from naf_core.sound import a_weighted_calibration, read_sound
+
+# What is heard of an emitter, in the order of `render_parts`.
+PARTS = ("direct", "early", "late")
 
 MAX_TAIL = 10.0  # s
-PEAK_LIMIT = 10.0 ** (-1.0 / 20.0)  # -1 dBTP
 SAMPLE_RATES = (16_000, 192_000)  # Hz
 MAX_DURATION = 3600.0  # s
 
@@ -25,30 +32,34 @@ _END_FADE = 0.030  # s
 _SILENCE = 10.0 ** (-90.0 / 20.0)  # of the peak: what is below at the end is left away
 
 
-def render(
+def render_parts(
     emitter: Emitter,
     listener: Listener,
     responses: EnergyResponse,
     response_times: np.ndarray,
     duration: float,
     sample_rate: int = 48000,
-    fmt: str = "binaural",
+    fmt: Format | None = None,
     seed: int = 0,
     progress: Callable[[float], None] | None = None,
     tail: float | None = None,
     sound: np.ndarray | None = None,
+    images: Images | None = None,
+    apparent: Trajectory | None = None,
 ) -> np.ndarray:
-    """What ``listener`` hears of ``emitter``, (n, channels) float32; a sample of 1 is 1 pascal (see `sound`).
+    """What ``listener`` hears of ``emitter``, part by part; a sample of 1 is 1 pascal (see `sound`).
 
-    ``responses`` (K, ...) are those of the pair at ``response_times`` (K,) s, increasing (see
-    `motion.key_times`). ``duration`` in s is the length of the shot; the sound stops there and rings out
-    for ``tail`` seconds, or, by default, until it is silent, at most MAX_TAIL. A sound that started before
-    time 0 is already in the room by then. ``fmt`` is one of `formats.CHANNELS`. ``sound`` (m,) are the
-    samples of the emitter's file at ``sample_rate`` if they were read before. ``progress`` gets 0..1 and
-    may raise to cancel. The same ``seed`` gives the same samples. Raises UserError on values out of range
-    and on sound files that cannot be read.
+    Returns (3, n, channels) float32: direct sound, early reflections and the rest (see PARTS). ``responses`` (K, ...)
+    are those of the pair at ``response_times`` (K,) s, increasing (see `motion.key_times`); ``images`` those of the
+    emitter at the same times, whose energy is taken from the responses, none by default. ``apparent`` is where the
+    direct sound comes from, the emitter's own path by default (see `firstsound`). ``duration`` in s is the length of
+    the shot; the sound stops there and rings out for ``tail`` seconds, or, by default, until it is silent, at
+    most MAX_TAIL. A sound that started before time 0 is already in the room by then. ``fmt`` is that for two ears by
+    default. ``sound`` (m,) are the samples of the emitter's file at ``sample_rate`` if they were read before.
+    ``progress`` gets 0..1 and may raise to cancel. The same ``seed`` gives the same samples. Raises UserError on values
+    out of range and on sound files that cannot be read.
     """
-    check_format(fmt)
+    fmt = fmt or format_of("binaural")
     times = np.asarray(response_times, np.float64).reshape(-1)
     if not SAMPLE_RATES[0] <= sample_rate <= SAMPLE_RATES[1]:
         raise UserError(f"The sample rate is {sample_rate} Hz: set it between {SAMPLE_RATES[0]} and {SAMPLE_RATES[1]}.")
@@ -67,67 +78,109 @@ def render(
     clock = Clock(sample_rate, -preroll / sample_rate, preroll + shot + rest)
     dry = dry_sound(emitter, sound, clock, preroll + shot)
 
-    waves = _heard(
-        dry, clock, emitter.trajectory, listener.trajectory, responses, times, fmt, _own_seed(seed, emitter), progress
-    )[preroll:]
+    parts = _heard(
+        dry,
+        clock,
+        emitter.trajectory,
+        apparent or emitter.trajectory,
+        listener.trajectory,
+        responses,
+        images or no_images(len(times)),
+        times,
+        fmt,
+        _own_seed(seed, emitter),
+        progress,
+    )[:, preroll:]
     if preroll:
-        fade = min(round(_CUT_FADE * sample_rate), len(waves))
-        waves[:fade] *= np.linspace(0.0, 1.0, fade, dtype=np.float32)[:, None]
+        fade = min(round(_CUT_FADE * sample_rate), parts.shape[1])
+        parts[:, :fade] *= np.linspace(0.0, 1.0, fade, dtype=np.float32)[:, None]
     if tail is None:
-        loud = np.flatnonzero(np.abs(waves).max(axis=1) > _SILENCE * np.abs(waves).max(initial=0.0))
-        waves = waves[: max(int(loud[-1]) + 1 if len(loud) else 0, shot)]
-    fade = min(round(_END_FADE * sample_rate), max(len(waves) - shot, 0))
+        level = np.abs(parts).max(axis=(0, 2))
+        loud = np.flatnonzero(level > _SILENCE * level.max(initial=0.0))
+        parts = parts[:, : max(int(loud[-1]) + 1 if len(loud) else 0, shot)]
+    fade = min(round(_END_FADE * sample_rate), max(parts.shape[1] - shot, 0))
     if fade:
-        waves[-fade:] *= np.linspace(1.0, 0.0, fade, dtype=np.float32)[:, None]
-    return waves
+        parts[:, -fade:] *= np.linspace(1.0, 0.0, fade, dtype=np.float32)[:, None]
+    return parts
 
 
 def impulse_response(
-    response: EnergyResponse, sample_rate: int = 48000, fmt: str = "ambix", seed: int = 0
+    response: EnergyResponse,
+    sample_rate: int = 48000,
+    fmt: Format | None = None,
+    seed: int = 0,
+    images: Images | None = None,
+    rotation: np.ndarray | None = None,
 ) -> np.ndarray:
     """Impulse response of one pair from emission on, direct sound included, (n, channels) float32.
 
-    The listener looks along x. Free-field sound at 1 m would be a unit impulse. ``fmt`` and ``seed`` as in
-    `render`.
+    The head has the ``rotation`` (3, 3), world = R @ local, and looks along x by default. Free-field sound at 1 m would
+    be a unit impulse. ``images`` are those of the pair at one key (see `Images.at`); ``fmt`` and ``seed`` as in
+    `render_parts`.
     """
-    check_format(fmt)
-    batch = response[None]
+    batch, fmt, images = response[None], fmt or format_of("binaural"), images or no_images(1)
     direction = np.asarray(response.direct_direction, np.float64).reshape(1, 3)
     norm = np.linalg.norm(direction)
     direction = direction / norm if norm > 0.0 else np.array([[1.0, 0.0, 0.0]])
-    clock = Clock(sample_rate, 0.0, round((ring_out(batch) + 0.02) * sample_rate))
+    reach = np.linalg.norm(images.way, axis=-1).max(initial=0.0) / response.speed_of_sound
+    clock = Clock(sample_rate, 0.0, round((max(ring_out(batch), reach) + 0.02) * sample_rate))
     dry = np.zeros(1, np.float32)
     dry[0] = 1.0
-    here = Trajectory([0.0], np.zeros((1, 3)))
+    here = Trajectory([0.0], np.zeros((1, 3)), None if rotation is None else np.asarray(rotation)[None])
     emitter = Trajectory([0.0], direction * float(response.distance))
-    return _heard(dry, clock, emitter, here, batch, np.zeros(1), fmt, seed, None)
+    # Here the listener is the origin and nothing moves: an image lies where its way leads, whatever it mirrors.
+    images = Images(np.zeros_like(images.turn), images.way[:, 0], images.energy, images.way)
+    return _heard(dry, clock, emitter, emitter, here, batch, images, np.zeros(1), fmt, seed, None).sum(axis=0)
 
 
 def _heard(
     dry: np.ndarray,
     clock: Clock,
     emitter: Trajectory,
+    apparent: Trajectory,
     listener: Trajectory,
     responses: EnergyResponse,
+    images: Images,
     times: np.ndarray,
-    fmt: str,
+    fmt: Format,
     seed: int,
     progress: Callable[[float], None] | None,
 ) -> np.ndarray:
-    """Direct sound and reverberation of ``dry`` (n,) as ``fmt``, (length, channels) float32."""
-    binaural, world = fmt == "binaural", fmt == "ambix-world"
+    """Direct sound, early reflections and reverberation of ``dry`` (n,) as ``fmt``, (3, length, channels) float32."""
     way = [np.linalg.norm(np.diff(path.positions, axis=0), axis=1).sum() for path in (emitter, listener)]
-    part = None if progress is None else (lambda fraction: progress(0.8 * fraction))
-    waves = reverberation(dry, clock, responses, times, seed, bool(way[1] > way[0]), part)
-    if not world:
-        waves = turn_to_head(waves, listener, clock.times(0, clock.length))
-    direct = direct_sound(dry, clock, emitter, listener, responses, times, binaural, not world)
-    if progress is not None:
-        progress(0.95)
-    if binaural:
-        return decode(waves, fmt, clock.sample_rate) + direct.T
-    waves += direct
-    return decode(waves, fmt, clock.sample_rate)
+    tell = progress or (lambda fraction: None)
+    rest = without_images(responses, images)
+    late = reverberation(
+        dry, clock, rest, times, seed, bool(way[1] > way[0]), lambda fraction: tell(0.5 * fraction), fmt.order
+    )
+    if fmt.head_locked:
+        late = _turn_to_head(late, listener, clock)
+    result = np.empty((len(PARTS), clock.length, fmt.channels), np.float32)
+    result[2] = fmt.decode(late, clock.sample_rate).T
+    tell(0.6)
+    result[0] = direct_sound(
+        dry, clock, apparent, listener, _as_far_as(responses, times, apparent, listener), times, fmt
+    ).T
+    tell(0.7)
+    result[1] = early_reflections(dry, clock, emitter, listener, images, times, responses.speed_of_sound, fmt).T
+    tell(1.0)
+    return result
+
+
+def _as_far_as(
+    responses: EnergyResponse, times: np.ndarray, emitter: Trajectory, listener: Trajectory
+) -> EnergyResponse:
+    """The ``responses`` at ``times`` (K,) with the distance from where the ``emitter`` seems to be."""
+    ends = (Motion(path).position(times) for path in (emitter, listener))
+    distance = np.linalg.norm(np.subtract(*ends), axis=1)
+    return replace(responses, distance=distance.astype(np.float32))
+
+
+def _turn_to_head(waves: np.ndarray, listener: Trajectory, clock: Clock) -> np.ndarray:
+    """Ambisonics in world axes as heard in the axes of the listener's head."""
+    hop = max(round(BLOCK_DURATION * clock.sample_rate), 1)
+    knots = np.arange(0, clock.length + hop, hop) if turns(listener) else np.zeros(1, int)
+    return turn(waves, rotations_at(listener, clock.origin + knots / clock.sample_rate), hop)
 
 
 def _own_seed(seed: int, emitter: Emitter) -> int:
@@ -164,19 +217,3 @@ def volume(emitter: Emitter, clock: Clock, length: int) -> np.ndarray:
     window = np.hanning(13)[1:-1]
     smooth = np.convolve(np.interp(knots, times, gain), window / window.sum(), mode="same")
     return np.interp(clock.times(0, length), knots[5:-5], smooth[5:-5]).astype(np.float32)
-
-
-def mix(stems: Sequence[np.ndarray]) -> tuple[np.ndarray, float]:
-    """The sum of ``stems`` (n, channels), and the factor (at most 1) by which it and the stems must be scaled.
-
-    Shorter stems are followed by silence. The sum is already scaled; multiply the stems by the same factor
-    before they are written, so that they keep their proportions. The factor keeps the true peak of the sum
-    and of every stem at -1 dBTP (ITU-R BS.1770) or below, so that nothing is clipped.
-    """
-    length = max(len(stem) for stem in stems)
-    total = np.zeros((length, stems[0].shape[1]), np.float32)
-    for stem in stems:
-        total[: len(stem)] += stem
-    peak = max(true_peak(samples) for samples in (total, *stems))
-    factor = min(1.0, PEAK_LIMIT / peak) if peak > 0.0 else 1.0
-    return total * np.float32(factor), factor

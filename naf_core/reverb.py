@@ -29,8 +29,9 @@ def reverberation(
     seed: int,
     follows_listener: bool = False,
     progress: Callable[[float], None] | None = None,
+    order: int = 1,
 ) -> np.ndarray:
-    """Reverberation of ``dry`` (n,) in ambisonics (4, length) float32, ACN W, Y, Z, X, SN3D, world axes.
+    """Reverberation of ``dry`` (n,) in ambisonics ((order + 1)², length) float32, ACN, SN3D, world axes.
 
     ``responses`` (K, ...) hold at ``response_times`` (K,) s, increasing; between two of them the sound
     fades linearly from the one to the other. What fades is the sound as it is emitted, so that a tail keeps
@@ -42,12 +43,12 @@ def reverberation(
     keys with different delays therefore add up without a comb filter, and reverberation has no Doppler
     shift, which in a diffuse field is zero in the mean.
     """
-    result = np.zeros((4, clock.length), np.float32)
+    result = np.zeros(((order + 1) ** 2, clock.length), np.float32)
     if not (dry.any() and responses.energy.any()):
         return result
     rate = clock.sample_rate
     latest = float(np.max(responses.delay)) + 0.01
-    carriers = Carriers(rate, ring_out(responses) + 0.1, seed, latest)
+    carriers = Carriers(rate, ring_out(responses) + 0.1, seed, latest, order)
     starts = np.round(np.asarray(responses.delay, np.float64) * rate).astype(int)
     count = len(response_times)
     for key in range(count):
@@ -83,7 +84,7 @@ def _hat(times: np.ndarray, before: float, key: float, after: float) -> np.ndarr
 
 
 def _emitted(samples: np.ndarray, impulse: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """``samples`` (n,) convolved with ``impulse`` (4, m): blocks (4, ...) to add up, each with its start."""
+    """``samples`` (n,) convolved with ``impulse`` (C, m): blocks (C, ...) to add up, each with its start."""
     block, n_fft, spectrum = _plan(len(samples), impulse)
     for at in range(0, len(samples), block):
         part = samples[at : at + block]
@@ -93,7 +94,7 @@ def _emitted(samples: np.ndarray, impulse: np.ndarray) -> Iterator[tuple[int, np
 
 
 def _heard(samples: np.ndarray, impulse: np.ndarray, first: int, last: int) -> Iterator[tuple[int, np.ndarray]]:
-    """Samples ``first`` up to ``last`` of ``samples`` (n,) convolved with ``impulse`` (4, m), block after block."""
+    """Samples ``first`` up to ``last`` of ``samples`` (n,) convolved with ``impulse`` (C, m), block after block."""
     block, n_fft, spectrum = _plan(last - first, impulse)
     reach = impulse.shape[1] - 1
     for at in range(first, last, block):

@@ -27,6 +27,9 @@ SAMPLE_RATES = (4000, 384_000)  # Hz, of files that are read
 ACTIVE_MARGIN = 15.9  # dB, ITU-T P.56
 BLOCK = 0.125  # s, the time weighting "fast"
 
+_SAMPLE_BYTES = {"PCM_16": 2, "PCM_24": 3, "FLOAT": 4}
+_MOST_WAV = 2**32 - 2**16  # bytes of samples; sizes in a WAV file have 32 bits
+_WRITE_BLOCK = 1 << 18
 _MAX_BOOST = 50.0  # dB by which the level of a sound may exceed its A-weighted level
 
 
@@ -74,15 +77,20 @@ def read_sound(path: str | Path, sample_rate: int, object_name: str | None = Non
     return np.ascontiguousarray(samples, dtype=np.float32)
 
 
-def write_sound(path: str | Path, samples: np.ndarray, sample_rate: int, subtype: str = "PCM_24") -> None:
+def write_sound(
+    path: str | Path, samples: np.ndarray, sample_rate: int, subtype: str = "PCM_24", mask: int = 0
+) -> None:
     """Write ``samples`` (n,) or (n, channels) to ``path``, whose suffix names the format (.wav, .flac).
 
+    ``subtype`` is PCM_16 (with triangular dither), PCM_24 or FLOAT. A WAV file of more than two channels says where
+    they belong (``mask``, see `layouts.Layout`; 0 for nowhere), and one of more than 4 GB becomes RF64 (EBU Tech 3306).
     The file appears under its name only when it is complete. Raises UserError when the folder cannot be
     written, when libsndfile cannot write such a file, and when samples beyond ±1 would be clipped (see
-    `render.mix`).
+    `mixing.mix`).
     """
     path = Path(path)
     samples = np.asarray(samples)
+    samples = samples[:, None] if samples.ndim == 1 else samples
     if not np.isfinite(samples).all():
         raise ValueError("samples that are not finite numbers cannot be written")
     peak = float(np.abs(samples).max(initial=0.0))
@@ -91,13 +99,45 @@ def write_sound(path: str | Path, samples: np.ndarray, sample_rate: int, subtype
             f"{path.name} would be clipped: its peak is {20.0 * math.log10(peak):+.1f} dB over full scale."
             " Scale the sound down, or write 32-bit floating point."
         )
+    kind = path.suffix.lstrip(".").upper()
+    channels = samples.shape[1]
+    if kind == "WAV":
+        size = len(samples) * channels * _SAMPLE_BYTES.get(subtype, 8)
+        kind = "RF64" if size > _MOST_WAV else "WAVEX" if channels > 2 else "WAV"
     part = path.with_name(path.name + ".part")
+    dither = np.random.default_rng(0) if subtype == "PCM_16" else None
     try:
-        soundfile.write(part, samples, sample_rate, subtype=subtype, format=path.suffix.lstrip(".").upper())
+        with soundfile.SoundFile(part, "w", sample_rate, channels, subtype, format=kind) as file:
+            for start in range(0, len(samples), _WRITE_BLOCK):
+                block = samples[start : start + _WRITE_BLOCK]
+                file.write(block if dither is None else _dithered(block, dither))
+        if kind in ("WAVEX", "RF64") and channels > 2:
+            _set_mask(part, mask)
         os.replace(part, path)
     except (soundfile.SoundFileError, OSError, ValueError) as error:
         part.unlink(missing_ok=True)
         raise UserError(f"{path} cannot be written ({error}): choose another folder or file name.") from error
+
+
+def _dithered(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """``samples`` with triangular noise of one step of 16 bits to either side, so that fading tails do not crackle.
+
+    Silence stays silent (S. P. Lipshitz, R. A. Wannamaker and J. Vanderkooy, Quantization and dither: a theoretical
+    survey, J. Audio Eng. Soc. 40, 1992).
+    """
+    noise = (rng.random(samples.shape) - rng.random(samples.shape)) * 2.0**-15
+    return np.clip(samples + np.where(samples != 0.0, noise, 0.0), -1.0, 1.0 - 2.0**-15)
+
+
+def _set_mask(path: Path, mask: int) -> None:
+    """Write where the channels belong into the format chunk of a WAV or RF64 file, which libsndfile only guesses."""
+    with path.open("r+b") as file:
+        head = file.read(4096)
+        chunk = head.index(b"fmt ") + 8
+        if head[chunk : chunk + 2] != b"\xfe\xff":
+            raise ValueError("the file has no place for the positions of its channels")
+        file.seek(chunk + 20)
+        file.write(mask.to_bytes(4, "little"))
 
 
 def octave_spectrum(samples: np.ndarray, sample_rate: int) -> np.ndarray:

@@ -15,41 +15,51 @@ from pathlib import Path
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from scipy import fft
-from scipy.spatial import ConvexHull, QhullError, SphericalVoronoi
+from scipy.spatial import SphericalVoronoi
 
+from naf_core.ambisonics import encode
 from naf_core.bands import EXACT_BANDS_HZ
 from naf_core.bundled import HRTF, bundled_file
 from naf_core.errors import UserError
+from naf_core.panning import Triangulation
 
 _FORMAT = "acoustic-fields hrtf 1"
-_MAX_DIRECTIONS, _MAX_FREQUENCIES = 20_000, 5_000
+MAX_DIRECTIONS, _MAX_FREQUENCIES = 20_000, 5_000
 _FILTER_DURATION = 256 / 48000  # s, of a minimum-phase filter
 
 _DECODER_DURATION = 512 / 48000  # s
 _PHASE_LIMIT = 1500.0  # Hz, above which the ear goes by level and a decoder may choose the phase
+_PAIR_DIRECTIONS = 800
+_SPEED = 343.2  # m/s at 20 degrees
 
 
 class Hrtf:
-    """A set of head-related transfer functions as magnitudes and delays, symmetrical between the ears.
+    """A set of head-related transfer functions as magnitudes and delays of both ears.
 
-    ``directions`` (N, 3) unit vectors all around; ``magnitude_db`` (N, F) of the left ear at ``frequency``
-    (F,) in Hz; ``delay`` (N,) in s of the left ear against the centre of the head. The phase is that of a
-    minimum-phase system and the delay (D. J. Kistler and F. L. Wightman, A model of head-related transfer
-    functions based on principal components analysis and minimum-phase reconstruction, J. Acoust. Soc. Am.
-    91, 1992). Raises UserError on values that cannot be such a set.
+    ``directions`` (N, 3) unit vectors all around; ``magnitude_db`` (N, 2, F) of the left and right ear at ``frequency``
+    (F,) in Hz; ``delay`` (N, 2) in s against the centre of the head. The phase is that of a minimum-phase system and
+    the delay (D. J. Kistler and F. L. Wightman, A model of head-related transfer functions based on principal
+    components analysis and minimum-phase reconstruction, J. Acoust. Soc. Am. 91, 1992). Two microphones side by side
+    are such a set too. Above ``phase_limit`` in Hz a decoder keeps no phase. Raises UserError on values that cannot be
+    one.
     """
 
     def __init__(
-        self, directions: np.ndarray, magnitude_db: np.ndarray, delay: np.ndarray, frequency: np.ndarray
+        self,
+        directions: np.ndarray,
+        magnitude_db: np.ndarray,
+        delay: np.ndarray,
+        frequency: np.ndarray,
+        phase_limit: float = _PHASE_LIMIT,
     ) -> None:
         directions, magnitude_db, delay, frequency = (
             np.asarray(x, dtype=np.float64) for x in (directions, magnitude_db, delay, frequency)
         )
         count, bins = len(directions), len(frequency)
-        if not (4 <= count <= _MAX_DIRECTIONS and 2 <= bins <= _MAX_FREQUENCIES):
+        if not (4 <= count <= MAX_DIRECTIONS and 2 <= bins <= _MAX_FREQUENCIES):
             raise UserError(f"An HRTF set of {count} directions and {bins} frequencies is of no use here.")
         shapes = directions.shape, magnitude_db.shape, delay.shape, frequency.shape
-        if shapes != ((count, 3), (count, bins), (count,), (bins,)):
+        if shapes != ((count, 3), (count, 2, bins), (count, 2), (bins,)):
             raise UserError(f"The HRTF set has arrays of shapes that do not match: {shapes}.")
         if not all(np.isfinite(x).all() for x in (directions, magnitude_db, delay, frequency)):
             raise UserError("The HRTF set has values that are not finite numbers.")
@@ -58,16 +68,11 @@ class Hrtf:
         if np.abs(np.linalg.norm(directions, axis=1) - 1.0).max() > 1e-3:
             raise UserError("The directions of the HRTF set are not unit vectors.")
         self.directions, self.magnitude_db, self.delay, self.frequency = directions, magnitude_db, delay, frequency
-        mirrored = directions * (1.0, -1.0, 1.0)
-        self._opposite = np.argmax(mirrored @ directions.T, axis=1)
+        self._phase_limit = phase_limit
+        self._decoders: dict[int, tuple[np.ndarray, int]] = {}
         try:
-            hull = ConvexHull(directions)
-        except QhullError as error:
-            raise UserError("The directions of the HRTF set do not surround the head.") from error
-        self._triangles = hull.simplices
-        try:
-            self._inverse = np.linalg.inv(directions[hull.simplices].transpose(0, 2, 1))
-        except np.linalg.LinAlgError as error:
+            self._triangulation = Triangulation(directions)
+        except ValueError as error:
             raise UserError("The directions of the HRTF set do not surround the head.") from error
 
     @classmethod
@@ -79,31 +84,31 @@ class Hrtf:
                 if (file.metadata() or {}).get("format") != _FORMAT:
                     raise UserError(f"{path} is not an HRTF set of this tool.")
                 names = "directions", "magnitude_db", "delay", "frequency"
-                return cls(*(file.get_tensor(name) for name in names))
+                directions, magnitude_db, delay, frequency = (file.get_tensor(name) for name in names)
         except (SafetensorError, OSError, ValueError, TypeError, struct.error) as error:
             raise UserError(f"{path} cannot be read as an HRTF set ({error}): install the tool again.") from error
+        if directions.ndim != 2 or not len(directions) == len(magnitude_db) == len(delay):
+            raise UserError(f"The HRTF set {path} has arrays of shapes that do not match: install the tool again.")
+        # The file holds the left ear of a symmetrical head: the right ear is its mirror image.
+        opposite = np.argmax((directions * (1.0, -1.0, 1.0)) @ directions.T, axis=1)
+        pairs = (np.stack([left, left[opposite]], axis=1) for left in (magnitude_db, delay))
+        return cls(directions, *pairs, frequency)
 
     def weights(self, directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The three neighbours (n, 3) of each direction (n, 3), and their weights (n, 3), which sum to 1.
+        """The three neighbours (n, 3) of each direction (n, 3), and their weights (n, 3), which sum to 1."""
+        index, weights = self._triangulation.weights(directions)
+        return index, weights / weights.sum(axis=1, keepdims=True)
 
-        Barycentric in the triangle that the direction passes through (V. Pulkki, Virtual sound source
-        positioning using vector base amplitude panning, J. Audio Eng. Soc. 45, 1997), so continuous over
-        the sphere.
-        """
-        directions = np.asarray(directions, dtype=np.float64)
-        chosen = np.empty(len(directions), int)
-        for start in range(0, len(directions), 512):
-            parts = np.einsum("tij,nj->nti", self._inverse, directions[start : start + 512])
-            chosen[start : start + 512] = parts.min(axis=2).argmax(axis=1)
-        weights = np.maximum(np.einsum("nij,nj->ni", self._inverse[chosen], directions), 0.0)
-        return self._triangles[chosen], weights / weights.sum(axis=1, keepdims=True)
+    def delays(self, directions: np.ndarray) -> np.ndarray:
+        """Delays (n, 2) in s of both ears at any ``directions`` (n, 3)."""
+        index, weights = self.weights(directions)
+        return np.einsum("nk,nke->ne", weights, self.delay[index])
 
     def at(self, directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Magnitudes (n, 2, F) in dB and delays (n, 2) in s at any ``directions`` (n, 3), left and right ear."""
         index, weights = self.weights(directions)
-        ears = np.stack([index, self._opposite[index]], axis=1)  # (n, 2, 3)
-        delay = np.einsum("nk,nek->ne", weights, self.delay[ears])
-        return np.einsum("nk,nekf->nef", weights, self.magnitude_db[ears]), delay
+        delay = np.einsum("nk,nke->ne", weights, self.delay[index])
+        return np.einsum("nk,nkef->nef", weights, self.magnitude_db[index]), delay
 
     def filters(
         self, directions: np.ndarray, sample_rate: int, band_db: np.ndarray | None = None
@@ -137,6 +142,11 @@ class Hrtf:
         C. Schörkhuber and R. Höldrich, Binaural rendering of Ambisonic signals by head-related impulse
         response time alignment and a diffuseness constraint, J. Acoust. Soc. Am. 143, 2018).
         """
+        if sample_rate not in self._decoders:
+            self._decoders[sample_rate] = self._decoder(sample_rate)
+        return self._decoders[sample_rate]
+
+    def _decoder(self, sample_rate: int) -> tuple[np.ndarray, int]:
         taps = 2 * round(0.5 * _DECODER_DURATION * sample_rate)
         frequency = fft.rfftfreq(2 * taps, 1.0 / sample_rate)
         # Magnitude and minimum phase at the decoder's own frequencies, left and right.
@@ -146,15 +156,17 @@ class Hrtf:
         harmonics = encode(self.directions).T  # (N, 4)
         weighted = harmonics * self.areas[:, None]
         solve = np.linalg.solve(weighted.T @ harmonics, weighted.T)  # least squares over the sphere
-        field = np.diag([1.0, 1.0 / 3.0, 1.0 / 3.0, 1.0 / 3.0])  # covariance of a diffuse field
         result = np.empty((len(frequency), 4, 2), complex)
         phase = np.angle(target[0])
         for index, wanted in enumerate(target):
-            if frequency[index] > _PHASE_LIMIT:
+            if frequency[index] > self._phase_limit:
                 wanted = np.abs(wanted) * np.exp(1j * phase)
-            weights = solve @ wanted
-            phase = np.angle(harmonics @ weights)
-            result[index] = weights
+            result[index] = solve @ wanted
+            phase = np.angle(harmonics @ result[index])
+        # Two microphones that hear alike from everywhere need a difference that the coherence can be made of: a trace
+        # of the gradient between them, as it is at low frequencies.
+        result[:, 1] += 0.03j * np.array([1.0, -1.0])
+        field = np.diag([1.0, 1.0 / 3.0, 1.0 / 3.0, 1.0 / 3.0])  # covariance of a diffuse field
         for index, wanted in enumerate(target):
             weights = result[index]
             should = np.linalg.cholesky((wanted.T * self.areas) @ wanted.conj() + 1e-9 * np.eye(2))
@@ -172,10 +184,45 @@ class Hrtf:
         return np.ascontiguousarray(impulse.transpose(2, 1, 0), np.float32), latency
 
 
-def encode(directions: np.ndarray) -> np.ndarray:
-    """Gains (4, n) of plane waves from ``directions`` (n, 3) in first-order ambisonics (ACN W, Y, Z, X, SN3D)."""
-    directions = np.asarray(directions)
-    return np.stack([np.ones(len(directions)), directions[:, 1], directions[:, 2], directions[:, 0]])
+def microphone_pair(distance: float, angle: float | None) -> Hrtf:
+    """Two microphones ``distance`` metres apart: cardioids at ``angle`` degrees to both sides, or alike all around.
+
+    A plane wave from the front has its power in the two together.
+    """
+    directions = sphere_grid(_PAIR_DIRECTIONS)
+    side = np.array([1.0, -1.0])
+    delay = -0.5 * distance / _SPEED * directions[:, 1:2] * side
+    gain = np.ones_like(delay)
+    if angle is not None:
+        cosine, sine = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+        gain = (1.0 + cosine * directions[:, :1] + sine * directions[:, 1:2] * side) / (1.0 + cosine)
+    decibel = 20.0 * np.log10(np.maximum(gain, 1e-2)) - 10.0 * np.log10(2.0)
+    # First order holds the phase between two points up to half a wave of distance.
+    limit = min(_PHASE_LIMIT, 0.5 * _SPEED / distance)
+    return Hrtf(directions, np.repeat(decibel[..., None], 2, axis=2), delay, np.array([0.0, 96_000.0]), limit)
+
+
+def sphere_grid(count: int) -> np.ndarray:
+    """Unit vectors (count, 3) spread evenly over the sphere (Fibonacci lattice), front and back alike."""
+    k = np.arange(count) + 0.5
+    x, angle = 1.0 - 2.0 * k / count, np.pi * (1.0 + np.sqrt(5.0)) * k
+    radius = np.sqrt(1.0 - x * x)
+    return np.stack([x, radius * np.cos(angle), radius * np.sin(angle)], axis=1)
+
+
+def convolved(waves: np.ndarray, filters: np.ndarray, latency: int = 0) -> np.ndarray:
+    """Sum (n,) float32 of ``waves`` (C, n) through ``filters`` (C, taps), moved back by ``latency`` samples."""
+    taps, n = filters.shape[1], waves.shape[1]
+    n_fft = fft.next_fast_len(max(16 * taps, 4096), real=True)
+    block = n_fft - taps + 1
+    spectrum = fft.rfft(filters, n_fft)
+    result = np.zeros(n + taps - 1 + block, np.float32)
+    for first in range(0, n, block):
+        part = waves[:, first : first + block]
+        result[first : first + n_fft] += fft.irfft((fft.rfft(part, n_fft) * spectrum).sum(axis=0), n_fft)[
+            : len(result) - first
+        ]
+    return result[latency : latency + n]
 
 
 def filter_length(sample_rate: int) -> int:
@@ -199,6 +246,15 @@ def minimum_phase(magnitude_db: np.ndarray, taps: int) -> np.ndarray:
     return result
 
 
+def shaped_filters(band_db: np.ndarray, sample_rate: int) -> np.ndarray:
+    """Minimum-phase filters (..., taps) float32 with gains ``band_db`` (..., 8) in dB by octave band.
+
+    Minimum phase, because what air and walls take comes with no warning: nothing may ring before the onset.
+    """
+    taps = filter_length(sample_rate)
+    return minimum_phase(band_db @ band_interpolation(fft.rfftfreq(2 * taps, 1.0 / sample_rate)), taps)
+
+
 def band_interpolation(frequency: np.ndarray) -> np.ndarray:
     """Matrix (8, F) that takes values in the octave bands to ``frequency`` (F,) in Hz, straight over log frequency."""
     octave = np.log2(np.maximum(frequency, 1.0))
@@ -211,12 +267,6 @@ def _resample_spectrum(values: np.ndarray, known: np.ndarray, wanted: np.ndarray
     low = np.minimum(position.astype(int), len(known) - 2)
     part = position - low
     return values[:, low] * (1.0 - part) + values[:, low + 1] * part
-
-
-@lru_cache(maxsize=4)
-def bundled_decoder(sample_rate: int) -> tuple[np.ndarray, int]:
-    """`Hrtf.decoder` of the bundled set."""
-    return bundled_hrtf().decoder(sample_rate)
 
 
 @lru_cache(maxsize=1)

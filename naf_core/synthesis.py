@@ -1,6 +1,6 @@
-"""From energies to an impulse response: shaped noise in octave bands, as first-order ambisonics.
+"""From energies to an impulse response: shaped noise in octave bands, as ambisonics.
 
-The response of a pair becomes a signal of four channels (ACN order W, Y, Z, X, SN3D normalisation, world
+The response of a pair becomes a signal of ambisonic channels (ACN order W, Y, Z, X, SN3D normalisation, world
 axes) without its direct sound, whose sample 0 is the earliest possible arrival. Free-field direct sound at
 1 m would be a unit impulse in W. Each octave band is noise under an envelope whose energy, frame by frame,
 is exactly the response's; a part of it comes from the direction of the intensity vector, the rest from
@@ -16,8 +16,9 @@ from itertools import pairwise
 import numpy as np
 from scipy import fft
 
+from naf_core.ambisonics import degrees, encode
 from naf_core.bands import BAND_EDGES_HZ, N_BANDS
-from naf_core.carriers import ALONG, AROUND_X, AROUND_Y, AROUND_Z, OMNI, Carriers, octave_filters
+from naf_core.carriers import ALONG, AROUND, OMNI, Carriers, octave_filters
 from naf_core.response import FRAME_EDGES, FRAME_WIDTHS, N_FRAMES, EnergyResponse
 
 CUT_DB = 70.0  # a response ends where what remains is this much below its whole energy, in every band
@@ -66,7 +67,9 @@ def duration(response: EnergyResponse) -> float:
 
 
 def ambisonic_response(response: EnergyResponse, carriers: Carriers, start: int = 0) -> np.ndarray:
-    """Impulse response of the reflections of one pair: (4, n) float32, ACN W, Y, Z, X, SN3D, world axes.
+    """Impulse response of the reflections of one pair: (channels, n) float32, ACN W, Y, Z, X, ..., SN3D, world axes.
+
+    The order is that of the ``carriers``.
 
     Sample 0 is the earliest possible arrival; ``start`` is that arrival in samples after emission, the
     place at which ``carriers`` are cut. The length is `duration`. In every band and frame the energy of the
@@ -76,8 +79,10 @@ def ambisonic_response(response: EnergyResponse, carriers: Carriers, start: int 
     rate = carriers.sample_rate
     energy = _with_tail(response)
     length = min(round(duration(response) * rate), int(_EDGES[-1] * rate))
+    order = carriers.order
+    channels = (order + 1) ** 2
     if not length:
-        return np.zeros((4, 0), np.float32)
+        return np.zeros((channels, 0), np.float32)
     n_frames = int(np.searchsorted(_EDGES, length / rate))
     edges, energy, groups = _EDGES[: n_frames + 1], energy[:, :n_frames], _groups()[:, :n_frames]
     knots, envelope = _envelope(edges, energy[..., 0], groups)
@@ -100,18 +105,19 @@ def ambisonic_response(response: EnergyResponse, carriers: Carriers, start: int 
     gain = _gains(wanted, groups, shaped[OMNI], frames, carriers)
 
     # A plane wave of power psi in a diffuse field of power 1 - psi, written so that W is one carrier
-    # whatever psi: X, Y, Z are psi times it along the direction, and the rest of their covariance from
+    # whatever psi: the other channels are psi times it along the direction, and the rest of their covariance from
     # other carriers.
-    along, around = np.sqrt(directness * (1.0 - directness)), np.sqrt((1.0 - directness) / 3.0)
-    mix = np.zeros((n_frames, 4, 5, N_BANDS), np.float32)
+    along = np.sqrt(directness * (1.0 - directness))
+    wave = encode(direction.reshape(-1, 3), order).reshape(channels, *directness.shape)
+    mix = np.zeros((n_frames, channels, len(shaped), N_BANDS), np.float32)
     mix[:, 0, OMNI] = gain.T
-    for row, carrier, axis in ((1, AROUND_Y, 1), (2, AROUND_Z, 2), (3, AROUND_X, 0)):
-        mix[:, row, OMNI] = (gain * directness * direction[..., axis]).T
-        mix[:, row, ALONG] = (gain * along * direction[..., axis]).T
-        mix[:, row, carrier] = (gain * around).T
-    result = np.empty((4, length), np.float32)
+    for channel, degree in list(enumerate(degrees(order)))[1:]:
+        mix[:, channel, OMNI] = (gain * directness * wave[channel]).T
+        mix[:, channel, ALONG] = (gain * along * wave[channel]).T
+        mix[:, channel, AROUND + channel - 1] = (gain * np.sqrt((1.0 - directness) / (2 * degree + 1))).T
+    result = np.empty((channels, length), np.float32)
     shaped = shaped.reshape(-1, length)
-    for weights, (first, last) in zip(mix.reshape(n_frames, 4, -1), frames, strict=True):
+    for weights, (first, last) in zip(mix.reshape(n_frames, channels, -1), frames, strict=True):
         result[:, first:last] = weights @ shaped[:, first:last]
 
     fade = min(int(0.01 * rate), length)

@@ -6,15 +6,20 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyloudnorm
 import pytest
+import sofar
 import soundfile
 
-from naf_core.bake import Progress, run, stem_names
+from naf_core.bake import run, stem_names
 from naf_core.errors import UserError
-from naf_core.job import FloorMap, Job
+from naf_core.floormap import FloorMap
+from naf_core.job import Job
+from naf_core.progress import Progress
 from naf_core.scene import Emitter, Listener, Trajectory
 from tests.fake_field import DiffuseField, boxes
 
@@ -73,7 +78,7 @@ def test_everything_is_written_under_the_names_that_are_told(baked):
         result["map"]["legend"],
     ]
     told.append(result["report"])
-    assert sorted(told) == sorted(str(path) for path in work.output.iterdir())
+    assert sorted(told) == sorted(str(path) for path in work.output.iterdir() if path.name != ".stems")
     assert [stem["emitter"] for stem in result["stems"]] == ["Talker", "Music"]
     assert {Path(path).name for path in told} >= {"mix.wav", "loudness.png", "report.json", "stem_Talker.wav"}
 
@@ -139,7 +144,80 @@ def test_without_a_mix_only_the_stems_are_written(tmp_path):
         "stem_Talker.wav",
         "stem_Music.wav",
         "report.json",
+        ".stems",
     }
+
+
+@pytest.mark.parametrize(
+    ("settings", "channels"),
+    [
+        ({"format": "7.1.4"}, 12),
+        ({"format": "ambix", "order": 3, "sample_type": "float"}, 16),
+        ({"format": "stereo-ortf", "file_type": "flac", "sample_type": "16"}, 2),
+    ],
+)
+def test_formats_files_and_samples_are_those_that_were_wished_for(tmp_path, settings, channels):
+    result, _ = bake(job(tmp_path, map=None, **settings))
+    file = soundfile.info(result["mix"])
+    assert file.channels == channels
+    assert Path(result["mix"]).suffix == "." + settings.get("file_type", "wav")
+    assert file.subtype == {"16": "PCM_16", "24": "PCM_24", "float": "FLOAT"}[settings.get("sample_type", "24")]
+    assert np.any(soundfile.read(result["mix"])[0])
+
+
+def test_the_parts_of_a_stem_sum_to_it(tmp_path):
+    work = job(tmp_path, map=None, parts=True, wetness=0.75, reverb_gain=-3.0, format="ambix", sample_type="float")
+    result, _ = bake(work)
+    assert [(p["emitter"], p["part"]) for p in result["parts"]] == [
+        (name, part) for name in ("Talker", "Music") for part in ("direct", "early", "late")
+    ]
+    for stem in result["stems"]:
+        whole, _ = soundfile.read(stem["file"])
+        parts = [soundfile.read(p["file"])[0] for p in result["parts"] if p["emitter"] == stem["emitter"]]
+        assert all(part.any() for part in parts)
+        np.testing.assert_allclose(sum(parts), whole, atol=1e-6)
+
+
+def test_wet_and_dry(tmp_path):
+    levels = {}
+    for wetness in (0.0, 1.0):
+        work = job(tmp_path / str(wetness), map=None, parts=True, wetness=wetness, sample_type="float")
+        result, _ = bake(work)
+        levels[wetness] = [np.abs(soundfile.read(p["file"])[0]).max() for p in result["parts"][:3]]
+    assert levels[0.0][0] > 0.0 and levels[0.0][1] == levels[0.0][2] == 0.0
+    assert levels[1.0][0] == 0.0 and levels[1.0][1] > 0.0 and levels[1.0][2] > 0.0
+
+
+def test_a_loudness_is_reached_or_the_peak_is_named(tmp_path):
+    result, events = bake(job(tmp_path / "a", map=None, loudness=-40.0, sample_type="float"))
+    report = json.loads(Path(result["report"]).read_text(encoding="utf-8"))
+    assert report["audio"]["loudness_LUFS"] == pytest.approx(-40.0) and warnings(events) == []
+    samples, rate = soundfile.read(result["mix"])
+    assert pyloudnorm.Meter(rate).integrated_loudness(samples) == pytest.approx(-40.0, abs=0.1)
+    result, events = bake(job(tmp_path / "b", map=None, loudness=0.0, peak=-6.0))
+    report = json.loads(Path(result["report"]).read_text(encoding="utf-8"))
+    assert report["audio"]["true_peak_dBTP"] == pytest.approx(-6.0, abs=0.01)
+    assert any("LUFS instead of 0" in text for text in warnings(events))
+
+
+@pytest.mark.filterwarnings("ignore")  # of the package that reads SOFA
+def test_impulse_responses_of_chosen_frames(tmp_path):
+    work = job(tmp_path, map=None, frame_start=101, impulse_frames=(101, 112), impulse_type="both", format="ambix")
+    result, _ = bake(work)
+    names = [Path(path).name for path in result["impulse_responses"]]
+    assert names == [f"ir_{name}{end}" for name in ("Talker", "Music") for end in ("_101.wav", "_112.wav", ".sofa")]
+    samples, rate = soundfile.read(work.output / "ir_Talker_101.wav")
+    assert rate == RATE and samples.shape[1] == 4
+    onset = np.linalg.norm(np.array([1, 1, 1.5]) - [3, 2, 1.6]) / 343.2 * RATE
+    assert np.argmax(np.abs(samples[:, 0])) == pytest.approx(onset, abs=1.0)
+    sofa = sofar.read_sofa(str(work.output / "ir_Talker.sofa"), verify=True, verbose=False)
+    np.testing.assert_allclose(np.reshape(sofa.Data_IR, (2, 4, -1))[0, :, : len(samples)], samples.T, atol=1e-6)
+
+
+def test_without_reflections_the_early_part_is_silent(tmp_path):
+    result, _ = bake(job(tmp_path, map=None, parts=True, reflections=0))
+    early = [p["file"] for p in result["parts"] if p["part"] == "early"]
+    assert not any(soundfile.read(file)[0].any() for file in early)
 
 
 def test_a_map_alone_needs_no_listener(tmp_path):
@@ -151,13 +229,14 @@ def test_a_map_alone_needs_no_listener(tmp_path):
         "loudness.png",
         "loudness_map.png",
         "report.json",
+        ".stems",
     }
     assert result["map"]["max"] - result["map"]["min"] >= 10
     assert warnings(events) == []
 
 
 def test_a_fixed_range_is_kept(tmp_path):
-    ground = FloorMap(8, 8, (0, 0, 0), (6, 0, 0), (0, 5, 0), np.zeros((0, 3, 3)), range_db=(33.0, 77.0))
+    ground = FloorMap(8, 8, (0, 0, 0), (6, 0, 0), (0, 5, 0), np.zeros((0, 3, 3)), range=(33.0, 77.0))
     result, _ = bake(job(tmp_path, kind="map", map=ground))
     assert (result["map"]["min"], result["map"]["max"]) == (33.0, 77.0)
 
@@ -183,6 +262,36 @@ def test_baking_again_replaces_what_was_written(tmp_path):
     assert soundfile.info(result["mix"]).frames > 0
 
 
+def test_only_what_changed_is_rendered_anew(tmp_path):
+    work = job(tmp_path, map=None)
+    result, _ = bake(work)
+    first = {name: Path(path).read_bytes() for name, path in ((s["emitter"], s["file"]) for s in result["stems"])}
+
+    def rendered(changed: Job) -> list[str]:
+        bake(changed)
+        return json.loads((changed.output / "report.json").read_text(encoding="utf-8"))["rendered"]
+
+    talker, music = work.emitters
+    assert rendered(work) == []
+    moved = replace(work, emitters=(replace(talker, trajectory=still(1.5, 1, 1.5)), music))
+    assert rendered(moved) == ["Talker"]
+    assert rendered(replace(moved, reverb_gain=-6.0)) == []
+    assert rendered(work) == ["Talker"]
+    again = {path.name: path.read_bytes() for path in work.output.glob("stem_*.wav")}
+    assert {f"stem_{name}.wav": data for name, data in first.items()} == again
+
+
+def test_kept_emitters_stay_as_they_were(tmp_path):
+    work = job(tmp_path, map=None)
+    bake(work)
+    talker, music = work.emitters
+    moved = [replace(emitter, trajectory=still(3, 3, 1.5)) for emitter in (talker, music)]
+    result, _ = bake(replace(work, emitters=moved, kept=("Music",)))
+    report = json.loads(Path(result["report"]).read_text(encoding="utf-8"))
+    assert report["rendered"] == ["Talker"]
+    assert len(report["stems"]) == 2 and result["mix"]
+
+
 def test_the_same_seed_gives_the_same_sound(tmp_path):
     first, again = (bake(job(tmp_path / name, map=None))[0] for name in ("a", "b"))
     assert Path(first["mix"]).read_bytes() == Path(again["mix"]).read_bytes()
@@ -197,7 +306,7 @@ def test_the_field_itself_bakes_a_small_room(tmp_path):
     times = report["emitters"][0]["parameters"]["T30_s"]
     assert times[3] == pytest.approx(1.09, rel=0.2)
     assert times[7] < times[3]
-    assert 60.0 < report["map"]["percentiles_dBA"]["50"] < 90.0
+    assert 60.0 < report["map"]["percentiles"]["50"] < 90.0
 
 
 @pytest.mark.parametrize(

@@ -65,9 +65,17 @@ def test_arguments_are_passed_on_in_order(build: ModuleType, monkeypatch: pytest
     lines = call_main(build, monkeypatch, "test", "-k", "air or bands", "tests/test_air.py", "-x")
     assert lines[0] == ["-m", "ruff", "check", "."]
     assert lines[1] == ["-m", "pytest", "-k", "air or bands", "tests/test_air.py", "-x"]
-    assert call_main(build, monkeypatch, "evaluate", "--rooms", "60") == [
+    assert call_main(build, monkeypatch, "evaluate", "--only", "field", "--rooms", "60") == [
         ["-m", "naf_core.training", "evaluate", "--rooms", "60"]
     ]
+
+
+def test_evaluate_measures_the_field_and_then_the_engine(build: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    field, engine = ["-m", "naf_core.training", "evaluate"], ["-m", "naf_core.truth"]
+    assert call_main(build, monkeypatch, "evaluate") == [field, engine]
+    assert call_main(build, monkeypatch, "evaluate", "--only", "reference", "bras") == [[*engine, "bras"]]
+    with pytest.raises(SystemExit, match="--only"):
+        call_main(build, monkeypatch, "evaluate", "--rooms", "60")
 
 
 def test_bake_refuses_a_missing_file(build: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:

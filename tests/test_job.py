@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from naf_core.errors import UserError
-from naf_core.job import FloorMap, Job
+from naf_core.floormap import FloorMap
+from naf_core.job import Job
 from naf_core.materials import Material
 from naf_core.scene import Emitter, Listener, Scene, Trajectory
 
@@ -37,7 +38,7 @@ def job(**changes: object) -> Job:
         "listener": Listener("Camera", path(3)),
         "output": Path("/somewhere/out"),
         "n_frames": 5,
-        "map": FloorMap(32, 16, (0, 0, 0), (4, 0, 0), (0, 3, 0), [TRIANGLE], range_db=(40, 70), frame_index=2),
+        "map": FloorMap(32, 16, (0, 0, 0), (4, 0, 0), (0, 3, 0), [TRIANGLE], range=(40, 70), frame_index=2),
         "scene_name": "Küche",
     }
     return Job(**(values | changes))
@@ -59,8 +60,25 @@ def assert_same(a: object, b: object) -> None:
         assert a == b
 
 
+SOUND = {
+    "format": "ambix-world",
+    "order": 3,
+    "hrtf": "/ears/mine.sofa",
+    "reflections": 8,
+    "wetness": 0.25,
+    "reverb_gain": -6.5,
+    "loudness": -23.0,
+    "peak": -2.0,
+    "file_type": "wav",
+    "sample_type": "float",
+    "parts": True,
+    "impulse_frames": (1, 5),
+    "impulse_type": "both",
+}
+
+
 @pytest.mark.parametrize(
-    "changes", [{}, {"map": None, "mix": False, "format": "ambix"}, {"kind": "map", "listener": None}]
+    "changes", [{}, {"map": None, "mix": False, "format": "ambix"}, {"kind": "map", "listener": None}, SOUND]
 )
 def test_a_saved_job_comes_back_as_it_was(tmp_path, changes):
     original = job(**changes)
@@ -86,13 +104,29 @@ def test_job_json_is_what_other_programs_may_rely_on(tmp_path):
         "height": 16,
         "ear_height": 1.6,
         "frame_index": 2,
-        "range_db": [40.0, 70.0],
+        "range": [40.0, 70.0],
+        "step": 0,
+        "maximum": False,
+        "quantity": "level",
+        "band": None,
+        "noise": None,
+        "palette": "viridis",
+        "lines": True,
     }
     with h5py.File(tmp_path / "motion.h5") as motion:
         assert motion["emitters/1/positions"].shape == (5, 3)
         assert motion["listener/rotations"].shape == (5, 3, 3)
         assert motion["emitters/0/gain"].shape == (5,)
         assert motion["floor/triangles"].shape == (1, 3, 3)
+
+
+def test_a_job_of_before_has_the_defaults_of_what_it_does_not_know(tmp_path):
+    job().save(tmp_path)
+    text = json.loads((tmp_path / "job.json").read_text(encoding="ascii"))
+    for name in SOUND.keys() - {"format"}:
+        text.pop(name)
+    (tmp_path / "job.json").write_text(json.dumps(text))
+    assert_same(Job.load(tmp_path), job())
 
 
 def test_texel_centres_start_at_the_origin():
@@ -107,7 +141,20 @@ def test_texel_centres_start_at_the_origin():
     ("changes", "message"),
     [
         ({"kind": "cook"}, "bake, map"),
-        ({"format": "mp3"}, "binaural, stereo, ambix"),
+        ({"format": "mp3"}, "binaural, stereo"),
+        ({"order": 4}, "order"),
+        ({"reflections": 65}, "reflections"),
+        ({"wetness": 1.5}, "wetness"),
+        ({"reverb_gain": float("nan")}, "reverb gain"),
+        ({"loudness": 3.0}, "LUFS"),
+        ({"peak": 1.0}, "dBTP"),
+        ({"file_type": "mp3"}, "wav, flac"),
+        ({"sample_type": "8"}, "16, 24, float"),
+        ({"file_type": "flac", "sample_type": "float"}, "no floating-point"),
+        ({"file_type": "flac", "format": "7.1.4"}, "8 channels"),
+        ({"file_type": "flac", "format": "ambix", "order": 2}, "8 channels"),
+        ({"impulse_frames": (6,)}, "frame 6 lies outside"),
+        ({"impulse_type": "sofas"}, "wav, sofa, both"),
         ({"fps": 0.0}, "fps"),
         ({"fps": float("nan")}, "fps"),
         ({"n_frames": 0}, "n frames"),
@@ -134,7 +181,7 @@ def test_jobs_that_cannot_be_done_say_what_to_do(changes, message):
         ({"ear_height": -1.0}, "ear height"),
         ({"origin": (np.nan, 0, 0)}, "origin"),
         ({"v": (8, 0, 0)}, "no area"),
-        ({"range_db": (70, 40)}, "range"),
+        ({"range": (70, 40)}, "range"),
     ],
 )
 def test_floors_that_cannot_be_painted_say_what_to_do(changes, message):
@@ -173,7 +220,7 @@ def rewrite(folder: Path, **changes: object) -> None:
         {"listener": "Camera"},
         {"map": []},
         {"map": {"width": 1e9, "height": 3, "ear_height": 1, "frame_index": 0}},
-        {"map": {"width": 32, "height": 32, "ear_height": 1, "frame_index": 0, "range_db": [50]}},
+        {"map": {"width": 32, "height": 32, "ear_height": 1, "frame_index": 0, "range": [50]}},
     ],
 )
 def test_every_value_of_job_json_is_checked(tmp_path, changes):

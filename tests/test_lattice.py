@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from naf_core.lattice import Lattice
+from naf_core.lattice import Lattice, blend
 from naf_core.raycast import Raycaster
 from tests.fake_field import PLASTER, boxes
 from tests.shapes import quad, scene_of
@@ -15,11 +15,20 @@ def ears(n: int = 40) -> np.ndarray:
     return np.stack([*np.meshgrid(x, x), np.full((n, n), 1.5)], axis=-1)
 
 
+def spread(lattice: Lattice, values: np.ndarray) -> np.ndarray:
+    """``values`` (c, n) at the nodes, brought to all texels: (c, h, w)."""
+    result = np.full((len(values), lattice.shape[0] * lattice.shape[1]), np.nan)
+    for texels, weight in lattice.parts():
+        for row, value in zip(result, values, strict=True):
+            row[texels] = blend(weight, value[:, None])[:, 0]
+    return result.reshape(len(values), *lattice.shape)
+
+
 def test_a_plane_is_interpolated_exactly_within():
     places, everywhere = ears(), np.ones((40, 40), bool)
     lattice = Lattice(Raycaster(boxes()), places, everywhere, 80)
     flat = places.reshape(-1, 3)[lattice.nodes]
-    found = lattice.spread(np.stack([3 * flat[:, 0] - 2 * flat[:, 1], np.full(len(flat), 7.0)]))
+    found = spread(lattice, np.stack([3 * flat[:, 0] - 2 * flat[:, 1], np.full(len(flat), 7.0)]))
     inner = np.s_[2 * lattice.step : -2 * lattice.step, 2 * lattice.step : -2 * lattice.step]
     expected = 3 * places[..., 0] - 2 * places[..., 1]
     np.testing.assert_allclose(found[0][inner], expected[inner], atol=0.02)
@@ -37,7 +46,7 @@ def test_nothing_is_carried_through_a_wall():
     places, everywhere = ears(), np.ones((40, 40), bool)
     lattice = Lattice(Raycaster(scene_of((plane, PLASTER))), places, everywhere, 80)
     right = places.reshape(-1, 3)[lattice.nodes][:, 0] > 2
-    found = lattice.spread(right[None].astype(float))[0]
+    found = spread(lattice, right[None].astype(float))[0]
     np.testing.assert_array_equal(found, places[..., 0] > 2)
 
 
@@ -46,7 +55,7 @@ def test_what_sees_no_node_or_only_unknown_ones_stays_unknown():
     lattice = Lattice(Raycaster(boxes()), ears(), half, 80)
     values = np.full((2, len(lattice.nodes)), 5.0)
     values[1] = np.nan
-    found = lattice.spread(values)
+    found = spread(lattice, values)
     np.testing.assert_array_equal(np.isfinite(found[0]), half)
     assert np.isnan(found[1]).all()
 
@@ -54,4 +63,4 @@ def test_what_sees_no_node_or_only_unknown_ones_stays_unknown():
 def test_nowhere_in_the_open_there_are_no_nodes():
     lattice = Lattice(Raycaster(boxes()), ears(), np.zeros((40, 40), bool), 80)
     assert len(lattice.nodes) == 0
-    assert np.isnan(lattice.spread(np.zeros((1, 0)))).all()
+    assert np.isnan(spread(lattice, np.zeros((1, 0)))).all()

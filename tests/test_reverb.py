@@ -130,3 +130,20 @@ def test_silence_free_field_progress_and_cancelling():
 
     with pytest.raises(KeyboardInterrupt):
         reverberation(noise(0.2), clock(0.5), responses(), np.zeros(1), 0, False, stop)
+
+
+@pytest.mark.parametrize("follows_listener", [False, True])
+def test_a_walk_through_an_even_field_does_not_pulse_at_the_rate_of_its_frames(follows_listener):
+    """Modulation at 24 Hz stays 50 dB below the level, folded over 960 frames."""
+    seconds, rate = 40.0, 24.0
+    dry = noise(seconds)
+    distances = 3.0 + 0.02 * np.arange(int(seconds * rate) + 1)  # half a metre a second
+    keys = np.arange(len(distances))[::12] / rate
+    heard = reverberation(
+        dry, clock(seconds), responses(distances[::12], [0.3] * len(keys)), keys, 0, follows_listener
+    )[0].astype(float)
+    power = np.square(heard[RATE : int(seconds - 1) * RATE])
+    time = np.arange(len(power)) / RATE
+    for frequency in (rate, 2.0 * rate):
+        modulation = 2.0 * np.abs(np.mean(power * np.exp(-2j * np.pi * frequency * time))) / power.mean()
+        assert 20.0 * np.log10(0.5 * modulation) < -50.0

@@ -111,6 +111,43 @@ def test_writing_refuses_to_clip_and_leaves_nothing_behind(tmp_path):
     assert os.listdir(tmp_path) == ["loud.wav"]
 
 
+@pytest.mark.parametrize(("channels", "mask"), [(4, 0), (6, 0x60F), (8, 0x63F), (12, 0x2D63F), (16, 0)])
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "FLOAT"])
+def test_many_channels_say_where_they_belong(tmp_path, channels, mask, subtype):
+    samples = 0.1 * np.random.default_rng(0).standard_normal((1000, channels))
+    write_sound(tmp_path / "many.wav", samples, RATE, subtype, mask)
+    data = (tmp_path / "many.wav").read_bytes()
+    chunk = data.index(b"fmt ") + 8
+    assert data[chunk : chunk + 2] == b"\xfe\xff"  # WAVE_FORMAT_EXTENSIBLE
+    assert int.from_bytes(data[chunk + 20 : chunk + 24], "little") == mask
+    read, _ = soundfile.read(tmp_path / "many.wav")
+    np.testing.assert_allclose(read, samples, atol={"PCM_16": 2.0**-14, "PCM_24": 2.0**-22, "FLOAT": 1e-7}[subtype])
+
+
+def test_files_of_more_than_4_gb_become_rf64(tmp_path, monkeypatch):
+    monkeypatch.setattr("naf_core.sound._MOST_WAV", 1000)
+    samples = 0.1 * np.random.default_rng(0).standard_normal((1000, 6))
+    write_sound(tmp_path / "long.wav", samples, RATE, mask=0x60F)
+    data = (tmp_path / "long.wav").read_bytes()
+    assert data[:4] == b"RF64" and data[12:16] == b"ds64"
+    chunk = data.index(b"fmt ") + 8
+    assert int.from_bytes(data[chunk + 20 : chunk + 24], "little") == 0x60F
+    read, rate = soundfile.read(tmp_path / "long.wav")
+    assert rate == RATE
+    np.testing.assert_allclose(read, samples, atol=2.0**-22)
+
+
+def test_sixteen_bits_are_dithered_and_silence_stays_silent(tmp_path):
+    """A tone of a third of a step would vanish without dither."""
+    tone = sine(1000.0, 1.0) * 2.0**-15 / 3.0
+    write_sound(tmp_path / "quiet.wav", np.concatenate([tone, np.zeros(RATE)]), RATE, "PCM_16")
+    read, _ = soundfile.read(tmp_path / "quiet.wav")
+    assert not read[RATE:].any()
+    part = read[:RATE] * np.exp(-2j * np.pi * 1000.0 * np.arange(RATE) / RATE)
+    assert 2.0 * np.abs(part.mean()) == pytest.approx(2.0**-15 / 3.0, rel=0.1)
+    write_sound(tmp_path / "full.wav", np.ones(1000), RATE, "PCM_16")
+
+
 @pytest.mark.parametrize("band", range(8))
 def test_a_tone_lies_in_its_octave_band(band):
     spectrum = octave_spectrum(sine(np.sqrt(BAND_EDGES_HZ[band] * BAND_EDGES_HZ[band + 1])), RATE)

@@ -5,8 +5,9 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 from naf_core import UserError
+from naf_core.ambisonics import encode
 from naf_core.bundled import bundled_file
-from naf_core.spatial import Hrtf, band_interpolation, bundled_decoder, bundled_hrtf, encode, minimum_phase
+from naf_core.spatial import Hrtf, band_interpolation, bundled_hrtf, minimum_phase
 
 RATE = 48000
 LEFT, RIGHT = 0, 1
@@ -138,12 +139,12 @@ def test_encoding_is_ambix():
 
 class TestDecoder:
     def decoded(self, azimuth):
-        filters, latency = bundled_decoder(RATE)
+        filters, latency = bundled_hrtf().decoder(RATE)
         response = np.einsum("ect,c->et", filters.astype(float), encode(towards(azimuth))[:, 0])
         return np.pad(np.roll(response, 480 - latency, axis=1), ((0, 0), (0, 2048 - response.shape[1])))
 
     def test_a_diffuse_field_has_its_power_and_coherence(self):
-        filters, _ = bundled_decoder(RATE)
+        filters, _ = bundled_hrtf().decoder(RATE)
         spectrum = np.fft.rfft(filters.astype(float), 1024)
         frequency = np.fft.rfftfreq(1024, 1.0 / RATE)
         covariance = np.einsum("ecf,c,gcf->feg", spectrum, [1, 1 / 3, 1 / 3, 1 / 3], spectrum.conj())
@@ -166,7 +167,7 @@ class TestDecoder:
         assert abs(np.argmax(np.abs(left)) - 480) <= 4
 
     def test_it_fades_to_nothing_at_both_ends(self):
-        filters, latency = bundled_decoder(RATE)
+        filters, latency = bundled_hrtf().decoder(RATE)
         assert np.abs(filters[..., [0, -1]]).max() < 1e-3 * np.abs(filters).max()
         assert 0 < latency < filters.shape[-1]
 

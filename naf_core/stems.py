@@ -1,0 +1,183 @@
+"""What the last bake rendered, kept beside its files, so that the next one renders only what has changed.
+
+The folder ``.stems`` in the output folder holds each emitter's parts before any gain, under a name made of all that
+they depend on, and the scan of the scene. It may be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from naf_core.bundled import FIELD, bundled_file
+from naf_core.errors import UserError
+from naf_core.field import Field
+from naf_core.job import Job
+from naf_core.scene import Scene, Trajectory
+
+FOLDER = ".stems"
+MOST_BYTES = 2_000_000_000  # of all parts together; what goes beyond is rendered anew each time
+
+_INDEX, _FIELD = "index.json", "field.h5"
+# Settings on which a stem depends before any gain is applied to it.
+_FORM = ("format", "order", "hrtf", "reflections", "sample_rate", "seed", "fps", "frame_start", "n_frames")
+
+
+class StemStore:
+    """The kept results of ``job``'s output folder, and those that this bake hands on in the folder ``part``."""
+
+    def __init__(self, job: Job, part: Path) -> None:
+        self._old, self._new = job.output / FOLDER, part / FOLDER
+        self._new.mkdir()
+        self._scene_key = digest(_scene_values(job.scene), job.seed)
+        self._form = digest(*(getattr(job, name) for name in _FORM), _file(job.hrtf))
+        index = self._read_index()
+        self.fresh: list[str] = []  # emitters that were to be kept, and of which there is nothing
+        self._keys: dict[str, str] = {}
+        self._bytes = 0
+        for emitter in job.emitters if job.kind == "bake" else ():
+            kept = index.get(emitter.name, "") if emitter.name in job.kept else ""
+            if emitter.name in job.kept and _load(self._old / f"{kept}.npy") is None:
+                self.fresh.append(emitter.name)
+                kept = ""
+            own = (emitter.name, emitter.gain, *emitter.starts, emitter.level, _file(emitter.sound))
+            paths = (*_path_values(emitter.trajectory), *_path_values(job.listener.trajectory))
+            self._keys[emitter.name] = kept or digest(self._scene_key, self._form, *own, *paths)
+        if job.kind == "map":
+            self._carry_all()
+        else:
+            self._write_index()
+
+    def scan(self, job: Job) -> Field | None:
+        """The scan of the job's scene, where it is kept."""
+        path = self._carried(f"{self._scene_key}-{_FIELD}")
+        try:
+            return None if path is None else Field.load(path)
+        except UserError:
+            return None  # cut off, or of another version
+
+    def keep_scan(self, field: object) -> None:
+        """Hand on a scan; stand-ins for fields are not kept."""
+        path = self._new / f"{self._scene_key}-{_FIELD}"
+        if isinstance(field, Field) and not path.exists():
+            try:
+                field.save(path)
+            except OSError:  # the disk is full: what matters more has to fit
+                path.with_name(path.name + ".part").unlink(missing_ok=True)
+
+    def parts(self, name: str) -> np.ndarray | None:
+        """The kept parts (3, n, channels) of the emitter ``name``, None where it has to be rendered."""
+        path = self._carried(f"{self._keys[name]}.npy")
+        found = None if path is None else _load(path)
+        if path is not None and found is None:
+            path.unlink()
+        return found
+
+    def keep(self, name: str, parts: np.ndarray) -> None:
+        """Hand on the parts of an emitter."""
+        path = self._new / f"{self._keys[name]}.npy"
+        self._bytes += parts.nbytes
+        if self._bytes <= MOST_BYTES and not path.exists():
+            try:
+                np.save(path, parts.astype(np.float32))
+            except OSError:  # as above
+                path.unlink(missing_ok=True)
+
+    def _carry_all(self) -> None:
+        """Hand on what an earlier bake has kept: a map renders no stems."""
+        for file in self._old.iterdir() if self._old.is_dir() else ():
+            if not file.name.endswith(_FIELD):
+                self._carried(file.name)
+
+    def _carried(self, name: str) -> Path | None:
+        """A kept file, brought over to the new folder."""
+        old, new = self._old / name, self._new / name
+        if not new.exists() and old.is_file():
+            try:
+                os.link(old, new)
+            except OSError:  # a file system without hard links
+                shutil.copyfile(old, new)
+        return new if new.exists() else None
+
+    def _read_index(self) -> dict[str, str]:
+        """The names of the kept parts by emitter, of bakes with the same form."""
+        try:
+            found = json.loads((self._old / _INDEX).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        names = found.get("stems") if isinstance(found, dict) and found.get("form") == self._form else None
+        known = names.items() if isinstance(names, dict) else ()
+        return {name: key for name, key in known if isinstance(key, str) and key.isalnum()}
+
+    def _write_index(self) -> None:
+        text = json.dumps({"form": self._form, "stems": self._keys}, indent=1)
+        (self._new / _INDEX).write_text(text + "\n", encoding="utf-8")
+
+
+def _load(path: Path) -> np.ndarray | None:
+    """The parts (3, n, channels) in a file, None where there are none in it."""
+    try:
+        found = np.load(path)
+    except (OSError, ValueError, EOFError):
+        return None
+    usable = isinstance(found, np.ndarray) and found.ndim == 3 and len(found) == 3 and found.dtype == np.float32
+    return found if usable else None
+
+
+def digest(*values: object) -> str:
+    """A name made of ``values`` and of this program: arrays, texts, numbers, and tuples of these."""
+    found = hashlib.sha256(_program())
+    for value in values:
+        for item in value if isinstance(value, tuple) else (value,):
+            array = np.ascontiguousarray(item) if isinstance(item, np.ndarray) else None
+            label = repr(item) if array is None else f"{array.dtype.str}{array.shape}"
+            found.update(label.encode("utf-8", "backslashreplace") + b"\0")
+            if array is not None:
+                found.update(array.tobytes())
+    return found.hexdigest()[:40]
+
+
+def _scene_values(scene: Scene) -> tuple:
+    air = scene.air
+    return (
+        scene.vertices,
+        scene.triangles,
+        scene.material_index,
+        scene.absorption,
+        scene.scattering,
+        scene.transmission_loss,
+        np.array([air.temperature, air.humidity, air.pressure]),
+    )
+
+
+def _path_values(path: Trajectory) -> tuple:
+    return path.times, path.positions, path.rotations
+
+
+def _file(path: str) -> str:
+    """What a file holds, as a name; "" for no file or one that cannot be read, which is said elsewhere."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""
+
+
+@cache
+def _program() -> bytes:
+    """What this package and its weights hold: another version renders all anew."""
+    found = hashlib.sha256()
+    for file in _program_files():
+        found.update(file.read_bytes())
+    return found.digest()
+
+
+def _program_files() -> Iterable[Path]:
+    return [*sorted(Path(__file__).parent.glob("*.py")), bundled_file(FIELD)]
