@@ -37,7 +37,7 @@ GROUPS = {
     "bake": (*CORE, "blender"),
     "test": (*CORE, "blender", "package", "train", "test"),
     "bench": (*CORE, "blender"),
-    "evaluate": CORE,
+    "evaluate": (*CORE, "truth"),
     "train": (*CORE, "train"),
     "package": ("numpy", "blender", "package"),
 }
@@ -77,7 +77,12 @@ def main() -> int:
     commands.add_parser("test", help="lint, then run the tests; further arguments go to pytest")
     bench = commands.add_parser("bench", help="measure speed and size on this machine")
     bench.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to FILE")
-    commands.add_parser("evaluate", help="compare the field with the reference tracer in unseen rooms")
+    evaluate = commands.add_parser(
+        "evaluate", help="compare the field with the reference engine in unseen rooms, and this with the truth"
+    )
+    evaluate.add_argument(
+        "--only", choices=("field", "reference"), help="one of both; further arguments go to its evaluation"
+    )
     commands.add_parser("train", help="make the training data and train the weights of the field")
     package = commands.add_parser("package", help="build the Blender extension into dist/")
     package.add_argument(
@@ -105,6 +110,8 @@ def main() -> int:
         return run_python("-m", "tests.benchmarks", *json_file)
     if command == "package":
         return max(build_package(name) for name in platforms)
+    if command == "evaluate":
+        return evaluate_all(arguments.only, rest)
     return run_python("-m", "naf_core.training", command, *rest)
 
 
@@ -132,6 +139,18 @@ def run_python(*arguments: object) -> int:
 def bake_scene(file: Path, output: Path, *options: str) -> int:
     """Bake a .blend file through the add-on's own headless command."""
     return run_python("-m", "blender_addon.command", "bake", file, "--output", output, *options)
+
+
+def evaluate_all(only: str | None, rest: list[str]) -> int:
+    """Measure the field against the reference engine, then the engine against the truth, or `only` one of both."""
+    if rest and only is None:
+        fail(f"{' '.join(rest)}: say with --only what it is for, field or reference.")
+    results = []
+    if only != "reference":
+        results.append(run_python("-m", "naf_core.training", "evaluate", *rest))
+    if only != "field":
+        results.append(run_python("-m", "naf_core.truth", *rest))
+    return max(results)
 
 
 # Setting up: system libraries, the environment, pinned packages.

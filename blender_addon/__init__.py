@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import bpy
 
-from . import operators, panels, properties
+from . import curve, fixes, operators, overlay, panels, properties, property_panels
 
-_MODULES = (properties, operators, panels)
+_MODULES = (properties, curve, fixes, operators, panels, property_panels, overlay)
 _commands = []
 
 

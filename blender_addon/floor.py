@@ -11,6 +11,7 @@ from naf_core.errors import UserError
 from naf_core.scene import Scene
 
 from .geometry import mesh_of, metres_per_unit, transformed
+from .object_properties import is_solid
 
 LEVEL = 0.9  # least |z| of the normal of a floor: slopes up to 25 degrees
 STEEP = 0.5  # the same where the person chose the object: ramps up to 60 degrees
@@ -25,7 +26,8 @@ MAX_HEADS = 12
 class Floor:
     """Triangles (n, 3, 3) in metres that one stands on, of the objects ``names``, the main one first.
 
-    The rectangle around them has its corner at ``origin`` (3,) and the sides ``u`` along x and ``v`` along y.
+    The rectangle around them has its corner at ``origin`` (3,) and the sides ``u`` and ``v``: along x and y where it
+    is ``level``, else upright or tilted, across ``normal``.
     """
 
     names: tuple[str, ...]
@@ -36,9 +38,20 @@ class Floor:
 
     def texels(self, longer: int) -> tuple[int, int]:
         """Width and height of a map with square texels and ``longer`` of them along the longer side."""
-        sides = np.array([self.u[0], self.v[1]])
+        sides = np.array([np.linalg.norm(self.u), np.linalg.norm(self.v)])
         width, height = np.maximum(1, np.rint(longer * sides / sides.max())).astype(int)
         return int(width), int(height)
+
+    @property
+    def normal(self) -> np.ndarray:
+        """Unit vector (3,) off the surface, to the side where the map is seen."""
+        across = np.cross(self.u, self.v)
+        return across / np.linalg.norm(across)
+
+    @property
+    def level(self) -> bool:
+        """Whether one can stand on it."""
+        return bool(self.normal[2] > STEEP)
 
 
 def find(depsgraph: bpy.types.Depsgraph, scene: Scene, heads: np.ndarray, chosen: bpy.types.Object | None) -> Floor:
@@ -50,17 +63,46 @@ def find(depsgraph: bpy.types.Depsgraph, scene: Scene, heads: np.ndarray, chosen
     if chosen is not None:
         surfaces = level_surfaces(depsgraph, STEEP, chosen)
         if not surfaces:
-            raise UserError(
-                f"The floor “{chosen.name}” shows no level surface in a render of this scene: choose another"
-                " object, or none to find the floor.",
-                chosen.name,
-            )
+            return upright(depsgraph, chosen, heads)
         ((name, triangles),) = surfaces.items()
         # Ceilings and roofs of the same object are left out.
         ears = np.median(heads[:, 2]) if len(heads) else np.inf
         below = triangles[triangles[:, :, 2].mean(axis=1) < ears]
         return around((name,), facing_up(below if len(below) else triangles))
     return seen_floor(scene, level_surfaces(depsgraph, LEVEL), heads)
+
+
+def upright(depsgraph: bpy.types.Depsgraph, chosen: bpy.types.Object, heads: np.ndarray) -> Floor:
+    """The chosen object as a wall or any other plane that is not level, seen from the side of ``heads`` (n, 3)."""
+    surfaces = level_surfaces(depsgraph, 0.0, chosen)
+    if not surfaces:
+        raise UserError(
+            f"“{chosen.name}” shows no surface in a render of this scene: choose another object for the map, or none"
+            " to find the floor.",
+            chosen.name,
+        )
+    ((name, triangles),) = surfaces.items()
+    cross = crosses(triangles)
+    area = np.linalg.norm(cross, axis=1)
+    # The direction that most of the area faces, whichever way round its faces are.
+    values, vectors = np.linalg.eigh((normals(triangles) * area[:, None]).T @ normals(triangles))
+    normal = vectors[:, np.argmax(values)]
+    middle = np.average(triangles.mean(axis=1), weights=area, axis=0)
+    if len(heads) and (np.median(heads, axis=0) - middle) @ normal < 0.0:
+        normal = -normal
+    side = np.cross((0.0, 0.0, 1.0), normal)
+    side = side / np.linalg.norm(side) if np.linalg.norm(side) > 1e-3 else np.array((1.0, 0.0, 0.0))
+    up = np.cross(normal, side)
+    facing = triangles[np.abs(normals(triangles) @ normal) >= STEEP]
+    # Of a closed object, the side that faces the heads.
+    depth = facing.mean(axis=1) @ normal
+    facing = facing[depth >= depth.max() - max(STEP, 0.5 * np.ptp(depth))]
+    points = facing.reshape(-1, 3)
+    across, along = points @ side, points @ up
+    origin = across.min() * side + along.min() * up + np.median(points @ normal) * normal
+    if min(np.ptp(across), np.ptp(along)) <= 0.0:
+        raise UserError(f"“{name}” has no area: choose another object for the map.", name)
+    return Floor((name,), facing, origin, np.ptp(across) * side, np.ptp(along) * up)
 
 
 def seen_floor(scene: Scene, surfaces: dict[str, np.ndarray], heads: np.ndarray) -> Floor:
@@ -143,7 +185,7 @@ def level_surfaces(
         # Curves and the like come twice, as themselves and as the mesh that they make.
         if item.type != "MESH" or not instance.show_self:
             continue
-        if original != only if only is not None else not original.acoustics.include:
+        if original != only if only is not None else not is_solid(original):
             continue
         address = item.data.as_pointer()
         if address not in local:

@@ -12,6 +12,7 @@ from naf_core.air import Air
 from naf_core.errors import UserError
 from naf_core.scene import MAX_REACH, MAX_TRIANGLES, Scene
 
+from .object_properties import is_solid
 from .surfaces import AcousticChoice, material_of
 
 Warnings = list[tuple[str, str | None]]
@@ -85,7 +86,7 @@ def read_scene(depsgraph: bpy.types.Depsgraph, progress: Callable[[float], None]
     scene = depsgraph.scene
     scale = metres_per_unit(scene)
     surfaces = _Surfaces(scene.original.acoustics)
-    meshes: dict[int, _Mesh] = {}
+    meshes: dict[tuple[int, bool], _Mesh] = {}
     vertices, triangles, material_index = [], [], []
     n_vertices = n_triangles = 0
     warnings: Warnings = []
@@ -94,9 +95,10 @@ def read_scene(depsgraph: bpy.types.Depsgraph, progress: Callable[[float], None]
         if progress is not None and count % 64 == 0:
             progress(min(count / n_instances, 1.0))
         item = instance.object
-        address = item.data.as_pointer()
+        simple = item.original.acoustics.surface == "SIMPLIFIED"
+        address = item.data.as_pointer(), simple
         if address not in meshes:
-            meshes[address] = mesh_of(item)
+            meshes[address] = hull(mesh_of(item)) if simple else mesh_of(item)
         mesh = meshes[address]
         if not len(mesh.triangles):
             continue
@@ -162,9 +164,7 @@ def _instances(
         item = instance.object
         source = item.original
         name = source.name
-        if not source.acoustics.include:
-            continue
-        if instance.is_instance and not instance.parent.original.acoustics.include:
+        if not is_solid(source) or (instance.is_instance and not is_solid(instance.parent.original)):
             continue
         if item.type == "SPEAKER" and instance.is_instance:
             by = instance.parent.name
@@ -198,6 +198,18 @@ def mesh_of(item: bpy.types.Object) -> _Mesh:
     finally:
         item.to_mesh_clear()
     return _Mesh(vertices, triangles, slots)
+
+
+def hull(mesh: _Mesh) -> _Mesh:
+    """The convex hull of a mesh, of the material slot with the most triangles; the mesh itself where it is flat."""
+    from scipy.spatial import ConvexHull, QhullError
+
+    try:
+        found = ConvexHull(mesh.vertices.astype(np.float64))
+    except (QhullError, ValueError):  # flat, or fewer than four points
+        return mesh
+    slot = np.bincount(mesh.slots).argmax() if len(mesh.slots) else 0
+    return _Mesh(mesh.vertices, found.simplices.astype(np.int32), np.full(len(found.simplices), slot, np.int32))
 
 
 def transformed(points: np.ndarray, matrix: np.ndarray, scale: float) -> np.ndarray:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +17,18 @@ import bpy
 import numpy as np
 
 from naf_core.errors import UserError
-from naf_core.job import FloorMap, Job
+from naf_core.floormap import FloorMap
+from naf_core.job import Job
 
 from . import floor, reader, sheet, strips, worker
+from .map_properties import band_of
 from .visibility import as_rendered
 
 Warnings = list[tuple[str, str | None]]
+
+CLOSE = 0.05  # m from walls and the like at which their map is taken
+# Formats that Blender plays right, by two loudspeakers or headphones.
+PLAYABLE = ("binaural", "stereo", "stereo-ortf", "stereo-ab", "mono")
 
 
 @dataclass(frozen=True)
@@ -28,13 +36,14 @@ class Wish:
     """What a person asks for.
 
     ``kind`` is "bake" or "map", ``output`` the absolute folder for the files, ``map_frame`` the frame of the
-    loudness map or None for no map.
+    map or None for no map, ``map_step`` the frames from one map to the next where there are several, else 0.
     """
 
     kind: str
     scene_name: str
     output: Path
     map_frame: int | None
+    map_step: int = 0
 
     @classmethod
     def of(cls, scene: bpy.types.Scene, kind: str, output: Path | None = None) -> Wish:
@@ -42,7 +51,13 @@ class Wish:
         settings = scene.acoustics
         frame = scene.frame_current if settings.map_current_frame else settings.map_frame
         wants_map = kind == "map" or settings.map_with_bake
-        return cls(kind, scene.name, output or output_folder(scene), frame if wants_map else None)
+        step = 0 if settings.map_time == "FRAME" else settings.map_step
+        return cls(kind, scene.name, output or output_folder(scene), frame if wants_map else None, step)
+
+    @property
+    def frames(self) -> tuple[int, ...] | None:
+        """The frames that are read, None for the range of a bake."""
+        return (self.map_frame,) if self.kind == "map" and not self.map_step else None
 
 
 class Running:
@@ -63,7 +78,14 @@ class Running:
         self.wish, self.job, self.ground, self.warnings = wish, job, ground, warnings
         self.worker = work
         self.fraction, self.message = 0.0, "Starting"
-        self._clean = clean
+        self._start, self._clean = time.monotonic(), clean
+
+    @property
+    def text(self) -> str:
+        """How far the job is, what goes on, and how long it will still take."""
+        text = f"{self.fraction:.0%}  {self.message}"
+        left = time_left(time.monotonic() - self._start, self.fraction)
+        return text if left is None else f"{text}, {left}"
 
     def poll(self) -> bool:
         """Take in what the worker has said; returns whether there was anything."""
@@ -93,6 +115,16 @@ class Running:
         self._clean()
 
 
+def time_left(elapsed: float, fraction: float) -> str | None:
+    """How long a job will still take in words, from the seconds it took for ``fraction`` of it; None too early."""
+    if elapsed < 2.0 or fraction < 0.03:
+        return None
+    left = elapsed * (1.0 - fraction) / fraction
+    if left < 60.0:
+        return f"{5 * math.ceil(left / 5.0)} s left"
+    return f"{math.ceil(left / 60.0)} min left"
+
+
 def begin(context: bpy.types.Context, wish: Wish, progress: Callable[[float], None] | None = None) -> Running:
     """Read the scene and start the worker; raises UserError with nothing left behind."""
     scene = context.scene
@@ -103,8 +135,7 @@ def begin(context: bpy.types.Context, wish: Wish, progress: Callable[[float], No
         folder = Path(tempfile.mkdtemp(prefix="acoustics-", dir=bpy.app.tempdir or None))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         bake = wish.kind == "bake"
-        frames = None if bake else (wish.map_frame,)
-        reading = reader.read(context, folder, frames=frames, with_listener=bake, progress=progress)
+        reading = reader.read(context, folder, frames=wish.frames, with_listener=bake, progress=progress)
         warnings = list(reading.warnings)
         ground = None
         if wish.map_frame is not None:
@@ -148,11 +179,12 @@ def job_of(
     loudness = None
     if ground is not None:
         shown = min(max(wish.map_frame, frames[0]), frames[-1])
-        if shown != wish.map_frame:
+        if shown != wish.map_frame and not wish.map_step:
             message = f"Frame {wish.map_frame} is outside the frame range: the map shows frame {shown}."
             warnings.append((message, scene.name))
         width, height = ground.texels(settings.map_resolution)
         fixed = settings.map_range == "FIXED"
+        maximum = settings.map_time == "MAXIMUM"
         loudness = FloorMap(
             width=width,
             height=height,
@@ -160,10 +192,18 @@ def job_of(
             u=ground.u,
             v=ground.v,
             triangles=ground.triangles,
-            ear_height=settings.ear_height,
+            ear_height=settings.ear_height if ground.level else CLOSE,
             frame_index=shown - frames[0],
-            range_db=(settings.map_minimum, settings.map_maximum) if fixed else None,
+            range=(settings.map_minimum, settings.map_maximum) if fixed else None,
+            step=wish.map_step,
+            maximum=maximum,
+            quantity=settings.map_quantity,
+            band=band_of(settings),
+            noise=settings.map_noise if settings.map_use_noise else None,
+            palette=settings.map_palette,
+            lines=settings.map_lines,
         )
+    hrtf = bpy.path.abspath(settings.hrtf) if settings.format == "BINAURAL" and settings.hrtf else ""
     return Job(
         kind=wish.kind,
         scene=reading.scene,
@@ -179,7 +219,44 @@ def job_of(
         seed=settings.seed,
         map=loudness,
         scene_name=scene.name,
+        order=settings.order,
+        hrtf=hrtf,
+        reflections=settings.reflections,
+        wetness=settings.wetness,
+        reverb_gain=settings.reverb_gain,
+        loudness=settings.loudness if settings.normalise else None,
+        peak=settings.peak,
+        file_type=settings.file_type.lower(),
+        sample_type=settings.sample_type.lower(),
+        parts=settings.parts,
+        impulse_frames=impulse_frames(scene, wish, frames),
+        impulse_type=settings.impulse_type.lower(),
+        kept=kept_speakers(scene, wish, reading),
     )
+
+
+def impulse_frames(scene: bpy.types.Scene, wish: Wish, frames: Sequence[int]) -> tuple[int, ...]:
+    """The frames whose impulse responses are written; raises UserError where the current one is not baked."""
+    if wish.kind != "bake" or not scene.acoustics.impulses:
+        return ()
+    if not frames[0] <= scene.frame_current <= frames[-1]:
+        raise UserError(
+            f"Impulse responses are those of the current frame, and frame {scene.frame_current} is outside the"
+            " range of the bake: go to a frame within.",
+            scene.name,
+        )
+    return (scene.frame_current,)
+
+
+def kept_speakers(scene: bpy.types.Scene, wish: Wish, reading: reader.Reading) -> tuple[str, ...]:
+    """The Speakers that stay as they were baked; raises UserError where that would be all of them."""
+    if wish.kind != "bake" or not scene.acoustics.only_selected:
+        return ()
+    names = [emitter.name for emitter in reading.emitters]
+    kept = tuple(name for name in names if not scene.objects[name].select_get())
+    if len(kept) == len(names):
+        raise UserError("Only selected Speakers are to be baked, and none is: select some, or bake all (Range).")
+    return kept
 
 
 def write_results(wish: Wish, job: Job, ground: floor.Floor | None, result: dict[str, Any], warnings: Warnings) -> None:
@@ -194,7 +271,10 @@ def write_results(wish: Wish, job: Job, ground: floor.Floor | None, result: dict
     if painted is not None:
         # The pictures first: these alone can fail, and leave the scene as it was then.
         image, legend = Path(painted["image"]), Path(painted["legend"])
-        sheet.lay(scene, ground, sheet.Map(image, legend, float(painted["min"]), float(painted["max"])))
+        limits = float(painted["min"]), float(painted["max"])
+        first, last = (int(frame) for frame in painted["frames"])
+        shown = job.map.quantity, job.map.palette, range(first, last + 1)
+        sheet.lay(scene, ground, sheet.Map(image, legend, *limits, job.map.unit, *shown))
     if wish.kind == "bake":
         warnings += place_sounds(scene, job, result)
 
@@ -203,7 +283,7 @@ def place_sounds(scene: bpy.types.Scene, job: Job, result: dict[str, Any]) -> Wa
     """Put the mix and the stems into the sequencer and silence the Speakers that they replace."""
     warnings: Warnings = []
     mix = result["mix"]
-    playable = job.format != "ambix"
+    playable = job.format in PLAYABLE
     mix_sounds = playable and mix is not None and scene.acoustics.playback == "MIX"
     tracks = [strips.Track("mix", "Mix", Path(mix), mix_sounds)] if mix else []
     for stem in result["stems"]:
@@ -216,8 +296,8 @@ def place_sounds(scene: bpy.types.Scene, job: Job, result: dict[str, Any]) -> Wa
         warnings += strips.silence([scene.objects[name] for name in names if name in scene.objects])
     else:
         message = (
-            "Ambisonic strips are muted and the Speakers play on, since Blender takes the channels for"
-            " loudspeakers: play the files with an ambisonic decoder."
+            "The strips are muted and the Speakers play on, since Blender would play the channels of this format"
+            " by the wrong loudspeakers: play the files with a decoder, or on a system of that layout."
         )
         warnings.append((message, scene.name))
     return warnings
@@ -228,6 +308,7 @@ def result_files(result: dict[str, Any]) -> list[Path]:
     painted = result["map"] or {}
     names = [result["mix"], *(stem["file"] for stem in result["stems"])]
     names += [painted.get("legend"), painted.get("image"), result["report"]]
+    names += [part["file"] for part in result.get("parts", ())] + list(result.get("impulse_responses", ()))
     return [Path(name) for name in names if name]
 
 

@@ -1,11 +1,12 @@
-"""The operators: Bake, Loudness Map, Cancel and Clear."""
+"""The operators: Bake, Loudness Map, Cancel, Clear, and what is done with a map."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import ClassVar
 
 import bpy
+from bpy.app.handlers import persistent
 from bpy.types import Context, Event, Operator
 
 from naf_core.errors import UserError
@@ -52,17 +53,9 @@ class _JobOperator:
     @classmethod
     def poll(cls, context: Context) -> bool:
         reason = None
-        if Activity.running is not None:
-            reason = "A job is running: wait for it or cancel it"
-        elif context.scene is None:
-            reason = "There is no scene"
-        elif not bpy.data.speakers:
-            reason = "Add a Speaker with a sound first (Add > Speaker)"
-        elif context.mode != "OBJECT":
-            reason = "Leave the editing mode first (Object Mode)"
-        if reason:
-            cls.poll_message_set(reason)
-        return reason is None
+        if context.scene is not None and not bpy.data.speakers:
+            reason = "Add a Speaker with a sound first (Add > Speaker with Sound)"
+        return free(cls, context, reason)
 
     def execute(self, context: Context) -> set[str]:
         try:
@@ -131,7 +124,7 @@ class _JobOperator:
 
     def _show(self, context: Context) -> None:
         running = self._running
-        text = f"{self.bl_label}: {running.fraction:.0%}  {running.message}  (Esc cancels)"
+        text = f"{self.bl_label}: {running.text}  (Esc cancels)"
         context.workspace.status_text_set(text)
         redraw(context)
 
@@ -200,17 +193,11 @@ class ACOUSTICS_OT_clear(Operator):
     @classmethod
     def poll(cls, context: Context) -> bool:
         scene, reason = context.scene, None
-        if Activity.running is not None:
-            reason = "A job is running: wait for it or cancel it"
-        elif scene is None or not (
+        if scene is not None and not (
             any(strips.own_strips(scene)) or any(sheet.own_sheets(scene)) or strips.any_silenced(scene)
         ):
-            reason = "This scene has no baked strips and no loudness map"
-        elif context.mode != "OBJECT":
-            reason = "Leave the editing mode first (Object Mode)"
-        if reason:
-            cls.poll_message_set(reason)
-        return reason is None
+            reason = "This scene has no baked strips and no map"
+        return free(cls, context, reason)
 
     def execute(self, context: Context) -> set[str]:
         strips.clear(context.scene)
@@ -221,14 +208,96 @@ class ACOUSTICS_OT_clear(Operator):
         return {"FINISHED"}
 
 
+class ACOUSTICS_OT_show_map(Operator):
+    """Let the viewport show the map."""
+
+    bl_idname = "acoustics.show_map"
+    bl_label = "Show the Map"
+    bl_description = "Let Solid shading show textures, among them the map, in all 3D views"
+
+    @classmethod
+    def poll(cls, context: Context) -> bool:
+        if context.scene is None or not any(sheet.own_sheets(context.scene)):
+            cls.poll_message_set("This scene has no map")
+            return False
+        return True
+
+    def execute(self, context: Context) -> set[str]:
+        for found in sheet.own_sheets(context.scene):
+            found.hide_viewport = False
+        for space in views(context):
+            if space.shading.type in ("WIREFRAME", "SOLID"):
+                space.shading.type, space.shading.color_type = "SOLID", "TEXTURE"
+        return {"FINISHED"}
+
+
+class ACOUSTICS_OT_keep_range(Operator):
+    """Fix the range of the colours."""
+
+    bl_idname = "acoustics.keep_range"
+    bl_label = "Keep This Range"
+    bl_description = "Give the next maps the range of colours that this one has, so that they can be compared"
+    bl_options = {"UNDO"}
+
+    @classmethod
+    def poll(cls, context: Context) -> bool:
+        return ACOUSTICS_OT_show_map.poll.__func__(cls, context)
+
+    def execute(self, context: Context) -> set[str]:
+        found, settings = next(sheet.own_sheets(context.scene)), context.scene.acoustics
+        settings.map_minimum, settings.map_maximum = found[sheet.LOWEST], found[sheet.HIGHEST]
+        settings.map_range = "FIXED"
+        return {"FINISHED"}
+
+
 class VIEW3D_MT_acoustics(bpy.types.Menu):
     """The operators in a menu, where the search (F3) finds them."""
 
     bl_label = "Acoustics"
 
     def draw(self, _context: Context) -> None:
-        for operator in (ACOUSTICS_OT_bake, ACOUSTICS_OT_loudness_map, ACOUSTICS_OT_clear):
-            self.layout.operator(operator.bl_idname)
+        for part in MENU:
+            if part is None:
+                self.layout.separator()
+            else:
+                name, icon = part
+                self.layout.operator(name, icon=icon)
+
+
+# What stands in the menu, and so in the search; None is a line.
+MENU = (
+    ("acoustics.bake", "PLAY_SOUND"),
+    ("acoustics.loudness_map", "IMAGE_DATA"),
+    ("acoustics.clear", "TRASH"),
+    None,
+    ("acoustics.show_map", "HIDE_OFF"),
+    ("acoustics.keep_range", "LOCKED"),
+    None,
+    ("acoustics.set_listener", "CAMERA_DATA"),
+    ("acoustics.choose_sound", "FILE_SOUND"),
+    ("acoustics.find_material", "VIEWZOOM"),
+    ("acoustics.edit_material", "GREASEPENCIL"),
+)
+
+
+def free(operator: type[Operator], context: Context, reason: str | None) -> bool:
+    """Whether an operator that changes the scene may run; says why not, for one of its own ``reason`` too."""
+    if Activity.running is not None:
+        reason = "A job is running: wait for it or cancel it"
+    elif context.scene is None:
+        reason = "There is no scene"
+    elif reason is None and context.mode != "OBJECT":
+        reason = "Leave the editing mode first (Object Mode)"
+    if reason is not None:
+        operator.poll_message_set(reason)
+    return reason is None
+
+
+def views(context: Context) -> Iterator[bpy.types.Space]:
+    """The 3D views of all windows."""
+    for window in context.window_manager.windows:
+        for area in window.screen.areas:
+            yield from (space for space in area.spaces if space.type == "VIEW_3D")
 
 
 def redraw(context: Context) -> None:
@@ -250,8 +319,16 @@ _CLASSES = (
     ACOUSTICS_OT_loudness_map,
     ACOUSTICS_OT_cancel,
     ACOUSTICS_OT_clear,
+    ACOUSTICS_OT_show_map,
+    ACOUSTICS_OT_keep_range,
     VIEW3D_MT_acoustics,
 )
+
+
+@persistent
+def _end_job(_path: str) -> None:
+    """End the running job before another file is opened: its results belong to this one."""
+    Activity.end()
 
 
 def register() -> None:
@@ -259,11 +336,13 @@ def register() -> None:
     for cls in _CLASSES:
         bpy.utils.register_class(cls)
     bpy.types.VIEW3D_MT_object.append(draw_menu)
+    bpy.app.handlers.load_pre.append(_end_job)
 
 
 def unregister() -> None:
     """Undo `register`, ending a running job."""
     Activity.end()
+    bpy.app.handlers.load_pre.remove(_end_job)
     bpy.types.VIEW3D_MT_object.remove(draw_menu)
     for cls in reversed(_CLASSES):
         bpy.utils.unregister_class(cls)

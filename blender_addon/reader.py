@@ -58,15 +58,15 @@ def read(
 ) -> Reading:
     """Read the scene and view layer of ``context`` for one job.
 
-    ``frames``: consecutive frames, by default the scene's range; one frame for a map. ``folder``: an existing
+    ``frames``: consecutive frames, by default those of a bake; one frame for a map. ``folder``: an existing
     folder to which packed sounds are written. Afterwards the current frame, what is visible and the active
     camera are as before, also where an error or ``progress``, which gets 0..1, ended the reading. Raises
     UserError.
     """
     scene, view_layer = context.scene, context.view_layer
-    frames = tuple(range(scene.frame_start, scene.frame_end + 1) if frames is None else frames)
+    frames = tuple(frames_of(scene) if frames is None else frames)
     if not frames:
-        raise UserError("There is no frame to read: set the scene's end frame to its start frame or later.")
+        raise UserError("There is no frame to read: set the last frame to the first one or later.")
     fps = scene.render.fps / scene.render.fps_base
     chosen = scene.acoustics.listener if with_listener else None
     follow_camera = with_listener and chosen is None
@@ -140,6 +140,16 @@ def read(
         frames=frames,
         fps=fps,
     )
+
+
+def frames_of(scene: bpy.types.Scene) -> range:
+    """The frames of a bake."""
+    settings = scene.acoustics
+    if settings.bake_range == "CUSTOM":
+        return range(settings.bake_start, settings.bake_end + 1)
+    if settings.bake_range == "PREVIEW" and scene.use_preview_range:
+        return range(scene.frame_preview_start, scene.frame_preview_end + 1)
+    return range(scene.frame_start, scene.frame_end + 1)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The sheet: a thin object on the floor that wears the loudness map, so that the floor stays as it is."""
+"""The sheet: a thin object on the floor that wears the map, so that the floor stays as it is."""
 
 from __future__ import annotations
 
@@ -17,28 +17,37 @@ from .strips import MARK, blend_path
 
 COLLECTION, SHEET, MATERIAL = "Acoustics", "Loudness Map", "Acoustics Loudness"
 MAP_IMAGE, LEGEND_IMAGE, UV_MAP = "Loudness Map", "Loudness Legend", "Acoustics"
-# Custom properties of the sheet: the levels of its lowest and highest colour in dB(A).
-LOWEST, HIGHEST = "loudness_min", "loudness_max"
+# Custom properties of the sheet: the values of its lowest and highest colour, their unit, what they are, the colours.
+LOWEST, HIGHEST, UNIT = "loudness_min", "loudness_max", "loudness_unit"
+QUANTITY, PALETTE = "loudness_quantity", "loudness_palette"
 LIFT = 0.005  # m above the floor
 LIFT_SHARE = 0.0005  # of the longer side, where that is more: seen from afar, depth is coarse
 
 
 @dataclass(frozen=True)
 class Map:
-    """A loudness map: its texels and its legend as pictures, and the levels in dB(A) of its colours."""
+    """A map: its texels and its legend as pictures, the values of its colours, their unit, and what they are.
+
+    With several ``frames``, ``image`` is the first picture of a sequence with one file for each of them.
+    """
 
     image: Path
     legend: Path
     lowest: float
     highest: float
+    unit: str = "dB(A)"
+    quantity: str = "level"
+    palette: str = "viridis"
+    frames: range = range(1)
 
 
 def lay(scene: bpy.types.Scene, floor: Floor, loudness: Map) -> bpy.types.Object:
     """Lay a sheet with the map on the floor, in place of an earlier one; raises UserError, with nothing changed."""
     # Read before anything is taken away: a picture that cannot be read must leave the scene as it was.
     legend = load(loudness.legend)
+    sequence = len(loudness.frames) > 1
     try:
-        picture = load(loudness.image)
+        picture = load(loudness.image, packed=not sequence)
     except UserError:
         bpy.data.images.remove(legend)
         raise
@@ -50,11 +59,12 @@ def lay(scene: bpy.types.Scene, floor: Floor, loudness: Map) -> bpy.types.Object
     legend.use_fake_user = True  # nothing in the scene shows it
     mesh = bpy.data.meshes.new(SHEET)
     fill(mesh, floor, metres_per_unit(scene))
-    mesh.materials.append(glowing(picture))
+    mesh.materials.append(glowing(picture, loudness.frames))
     sheet = bpy.data.objects.new(SHEET, mesh)
     sheet[MARK] = True
-    sheet[LOWEST], sheet[HIGHEST] = loudness.lowest, loudness.highest
-    sheet.acoustics.include = False
+    sheet[LOWEST], sheet[HIGHEST], sheet[UNIT] = loudness.lowest, loudness.highest, loudness.unit
+    sheet[QUANTITY], sheet[PALETTE] = loudness.quantity, loudness.palette
+    sheet.acoustics.surface = "IGNORED"
     sheet.hide_select = True  # clicks go through to the floor
     sheet.hide_viewport, sheet.hide_render = hidden
     for ray in ("diffuse", "glossy", "transmission", "volume_scatter", "shadow"):
@@ -96,13 +106,14 @@ def own_sheets(scene: bpy.types.Scene) -> Iterator[bpy.types.Object]:
             yield from (item for item in collection.objects if item.get(MARK))
 
 
-def load(path: Path) -> bpy.types.Image:
-    """A picture file as an image that is packed into the .blend, which then needs no file beside it."""
+def load(path: Path, packed: bool = True) -> bpy.types.Image:
+    """A picture file as an image, ``packed`` into the .blend, which then needs no file beside it."""
     try:
         image = bpy.data.images.load(str(path))
     except RuntimeError as error:
         raise UserError(f"The picture “{path}” cannot be read: make the map again. ({error})") from error
-    image.pack()
+    if packed:
+        image.pack()
     image.filepath = blend_path(path)
     return image
 
@@ -112,19 +123,24 @@ def fill(mesh: bpy.types.Mesh, floor: Floor, metres: float) -> None:
     corners = floor.triangles.reshape(-1, 3)
     points, index = np.unique(np.round(corners, 5), axis=0, return_inverse=True)
     faces = index.reshape(-1, 3)
-    down = normals(points[faces])[:, 2] < 0.0
+    down = normals(points[faces]) @ floor.normal < 0.0
     faces[down] = faces[down][:, ::-1]
-    lift = max(LIFT, LIFT_SHARE * max(floor.u[0], floor.v[1]))
-    mesh.from_pydata(((points + (0.0, 0.0, lift)) / metres).tolist(), [], faces.tolist())
-    place = (points - floor.origin)[:, :2] / (floor.u[0], floor.v[1])
+    sides = np.stack([floor.u, floor.v])
+    lengths = np.linalg.norm(sides, axis=1)
+    lift = max(LIFT, LIFT_SHARE * lengths.max())
+    mesh.from_pydata(((points + lift * floor.normal) / metres).tolist(), [], faces.tolist())
+    place = (points - floor.origin) @ (sides / lengths[:, None] ** 2).T
     layer = mesh.uv_layers.new(name=UV_MAP)
     loops = np.empty(len(mesh.loops), np.int32)
     mesh.loops.foreach_get("vertex_index", loops)
     layer.uv.foreach_set("vector", place[loops].astype(np.float32).ravel())
 
 
-def glowing(picture: bpy.types.Image) -> bpy.types.Material:
-    """A material that shows the picture in its own light, and nothing where the picture is transparent."""
+def glowing(picture: bpy.types.Image, frames: range) -> bpy.types.Material:
+    """A material that shows the picture in its own light, and nothing where the picture is transparent.
+
+    With several ``frames`` the picture is the first of a sequence with one file for each of them.
+    """
     material = bpy.data.materials.new(MATERIAL)
     material[MARK] = True
     if material.node_tree is None:
@@ -136,6 +152,11 @@ def glowing(picture: bpy.types.Image) -> bpy.types.Material:
     texture = tree.nodes.new("ShaderNodeTexImage")
     texture.image = picture
     texture.extension = "CLIP"  # the floor may go on beyond the map
+    if len(frames) > 1:
+        picture.source = "SEQUENCE"
+        user = texture.image_user
+        user.frame_start, user.frame_duration = frames.start, len(frames)
+        user.use_auto_refresh = True  # shows the map of the frame that the timeline shows
     light = tree.nodes.new("ShaderNodeEmission")
     clear_part = tree.nodes.new("ShaderNodeBsdfTransparent")
     choice = tree.nodes.new("ShaderNodeMixShader")

@@ -29,7 +29,7 @@ def speakers_of(scene: bpy.types.Scene, view_layer: bpy.types.ViewLayer) -> list
     found = [
         item
         for item in render_visible(view_layer)
-        if item.type == "SPEAKER" and item.acoustics.include and not _always_hidden(item)
+        if item.type == "SPEAKER" and item.acoustics.include and not always_hidden(item)
     ]
     if not found:
         first = everywhere[0].name
@@ -41,7 +41,7 @@ def speakers_of(scene: bpy.types.Scene, view_layer: bpy.types.ViewLayer) -> list
     return found
 
 
-def _always_hidden(item: bpy.types.Object) -> bool:
+def always_hidden(item: bpy.types.Object) -> bool:
     """Whether an object is hidden in renders and nothing can change that during the animation."""
     animated = any(curve.data_path == "hide_render" for curve in curves_of(item.animation_data))
     return item.hide_render and not animated

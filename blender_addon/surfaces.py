@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import bpy
 
@@ -41,7 +42,8 @@ def material_of(material: bpy.types.Material | None, settings: bpy.types.Propert
     if material is not None:
         own = material.acoustics
         if own.mode == "CUSTOM":
-            values = Material(material.name, tuple(own.absorption), tuple(own.scattering), "own values")
+            passes = tuple(own.transmission_loss) if own.transmits else None
+            values = Material(material.name, tuple(own.absorption), tuple(own.scattering), "own values", passes)
             return AcousticChoice(values, "set", None)
         if own.mode == "PRESET":
             if own.preset not in CATALOGUE:
@@ -51,10 +53,20 @@ def material_of(material: bpy.types.Material | None, settings: bpy.types.Propert
                     material.name,
                 )
             return AcousticChoice(CATALOGUE[own.preset], "set", own.preset)
-        key = guess(material.name)
+        key = _guess(material.name)
         if key is not None:
             return AcousticChoice(CATALOGUE[key], "guessed", key)
     key = settings.default_material
     if key not in CATALOGUE:
         raise UserError("The scene's default acoustic material is not in this version's catalogue: choose another.")
     return AcousticChoice(CATALOGUE[key], "default", key)
+
+
+def is_default(material: bpy.types.Material) -> bool:
+    """Whether a material is neither set nor recognised by its name."""
+    return material.acoustics.mode == "GUESS" and _guess(material.name) is None
+
+
+@lru_cache(maxsize=4096)  # panels ask many times a second
+def _guess(name: str) -> str | None:
+    return guess(name)

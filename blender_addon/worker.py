@@ -35,9 +35,11 @@ PACKAGES = (
     "array_api_compat",
     "soxr",
     "typing_extensions",
+    "pyloudnorm",
     "PIL",
 )
 TAIL_LINES = 12  # how much of what a crashed worker said goes into its message
+LONGEST_POLL_S = 0.02  # how long events are taken in at a time
 GRACE_S = 0.4  # between asking a worker to end and ending it
 
 
@@ -103,9 +105,13 @@ class Worker:
         return self.result is None and self.error is None and not self.cancelled
 
     def poll(self) -> list[dict[str, Any]]:
-        """The events since the last call, without waiting; `running` then says whether there is more."""
+        """The events since the last call, without waiting; `running` then says whether there is more.
+
+        Of very many, some are left for the next call, so that whoever calls stays quick.
+        """
         events = []
-        while self.running:
+        until = time.monotonic() + LONGEST_POLL_S
+        while self.running and time.monotonic() < until:
             try:
                 line = self._lines.get_nowait()
             except queue.Empty:

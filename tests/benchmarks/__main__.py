@@ -17,10 +17,11 @@ import numpy as np
 
 from naf_core.field import Field
 from naf_core.job import Job
-from naf_core.loudness import floor_levels, source_at
+from naf_core.loudness import source_at
 from naf_core.raycast import Hits, Raycaster, sphere_directions
 from naf_core.scene import Scene
 from naf_core.sound import octave_spectrum, read_sound
+from naf_core.survey import Survey
 from naf_core.tracer import trace
 from tests.benchmarks.figure import Figure, machine, save
 from tests.benchmarks.process import measure
@@ -106,7 +107,7 @@ def field_figures(job: Job) -> Iterator[Figure]:
     sounds = [read_sound(emitter.sound, job.sample_rate, emitter.name) for emitter in job.emitters]
     spectra = [octave_spectrum(sound, job.sample_rate) for sound in sounds]
     sources = [source_at(e, spectrum, start) for e, spectrum in zip(job.emitters, spectra, strict=True)]
-    took = seconds(lambda: floor_levels(field, job.scene, sources, floor, caster=field.caster))
+    took = seconds(lambda: Survey(field, job.scene, floor, field.caster).at(sources))
     name = f"loudness map, {MAP_TEXELS} x {MAP_TEXELS} after the scan"
     yield Figure(name, took, "s", 5.0, f"{len(sources)} emitters")
 

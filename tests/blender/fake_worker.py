@@ -1,6 +1,6 @@
 """Stands for the acoustics in tests of the add-on: reads a job folder, writes small files, says its lines.
 
-Run as `fake_worker.py JOBFOLDER MODE`; MODE is "done", "crash", "error" or "endless".
+Run as `fake_worker.py JOBFOLDER MODE`; MODE is "done", "crash", "error", "full", "chatty" or "endless".
 """
 
 import json
@@ -41,15 +41,22 @@ def main(folder, mode):
     if mode == "error":
         say(event="error", message="“Talker” cannot be read: convert it.", object="Talker")
         return
+    if mode == "full":
+        (part / "mix.wav").write_bytes(b"begun")
+        say(event="error", message=f"{output / 'mix.wav'} cannot be written (No space left on device).", object=None)
+        return
     if mode == "crash":
         raise RuntimeError("the probe grid is empty")
+    if mode == "chatty":
+        for number in range(20_000):
+            say(event="progress", stage="scan", fraction=0.2 + 0.5 * number / 20_000, message="Scanning the rooms")
     if mode == "endless":
         time.sleep(600)
     say(event="warning", message="The scene is open.", object=None)
     result = {"mix": None, "stems": [], "report": str(output / "report.json"), "map": None, "warnings": []}
     (output / "report.json").write_text("{}")
     if job["kind"] == "bake":
-        channels = 4 if job["format"] == "ambix" else 2
+        channels = 4 if job["format"].startswith("ambix") else 2
         samples = np.zeros((int(job["n_frames"] / job["fps"] * job["sample_rate"]), channels))
         names = [(emitter["name"], output / f"{emitter['name']}.wav") for emitter in job["emitters"]]
         result["stems"] = [{"emitter": name, "file": str(path)} for name, path in names]
@@ -62,7 +69,16 @@ def main(folder, mode):
         write_png(output / "loudness_map.png", job["map"]["width"], job["map"]["height"])
         write_png(output / "loudness.png", 64, 64)
         paths = {"image": str(output / "loudness_map.png"), "legend": str(output / "loudness.png")}
-        result["map"] = {**paths, "min": 40.0, "max": 70.0}
+        images, count = [paths["image"]], 1
+        if job["map"]["step"] and not job["map"]["maximum"]:
+            count = job["n_frames"]
+            (output / "loudness_maps").mkdir(exist_ok=True)
+            images = [str(output / f"loudness_maps/map_{number + 1:05d}.png") for number in range(count)]
+            for image in images:
+                write_png(Path(image), job["map"]["width"], job["map"]["height"])
+        first = job["frame_start"]
+        told = {"min": 40.0, "max": 70.0, "frames": [first, first + count - 1]}
+        result["map"] = {**paths, **told, "image": images[0], "images": images}
     part.rmdir()
     say(event="done", result=result)
 

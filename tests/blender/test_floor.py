@@ -140,7 +140,7 @@ def test_lengths_are_metres_whatever_the_unit(plane: Callable) -> None:
 
 
 def test_excluded_objects_are_no_floor(room: None) -> None:
-    bpy.data.objects["Floor"].acoustics.include = False
+    bpy.data.objects["Floor"].acoustics.surface = "IGNORED"
     assert find().names == ("Table",)
 
 
@@ -150,14 +150,24 @@ def test_no_floor_is_an_error(box: Callable) -> None:
         find()
 
 
-def test_a_chosen_wall_is_an_error(box: Callable) -> None:
+def test_a_chosen_wall_is_upright_and_faces_the_heads(box: Callable) -> None:
     mesh = bpy.data.meshes.new("Wall")
-    mesh.from_pydata([(0, 0, 0), (1, 0, 0), (1, 0, 1)], [], [(0, 1, 2)])
+    mesh.from_pydata([(0, 2, 0), (3, 2, 0), (3, 2, 1), (0, 2, 1)], [], [(0, 1, 2, 3)])
     wall = bpy.data.objects.new("Wall", mesh)
     bpy.context.scene.collection.objects.link(wall)
-    with pytest.raises(UserError, match="“Wall”") as caught:
-        find(chosen=wall)
-    assert caught.value.object_name == "Wall"
+    found = find(chosen=wall)
+    assert not found.level
+    np.testing.assert_allclose(np.abs(found.normal), (0, 1, 0), atol=1e-6)
+    assert sorted((np.linalg.norm(found.u), np.linalg.norm(found.v))) == pytest.approx([1.0, 3.0])
+    assert abs(found.v[2]) == pytest.approx(1.0)  # up on the picture is up in the room
+
+
+def test_an_object_without_surface_is_an_error() -> None:
+    line = bpy.data.objects.new("Line", bpy.data.meshes.new("Line"))
+    bpy.context.scene.collection.objects.link(line)
+    with pytest.raises(UserError, match="“Line”") as caught:
+        find(chosen=line)
+    assert caught.value.object_name == "Line"
 
 
 def test_weighted_median() -> None:

@@ -250,12 +250,12 @@ def test_speakers_in_instances_are_named(speaker: Make, link: Make) -> None:
 
 def test_excluded_objects_and_instancers(box: Make, link: Make) -> None:
     box("Kept")
-    box("Left out").acoustics.include = False
+    box("Left out").acoustics.surface = "IGNORED"
     collection = bpy.data.collections.new("Set")
     box("Inside", collection)
     copies = link("Copies", None, instance_type="COLLECTION", instance_collection=collection)
     assert read().facts["objects"] == 2
-    copies.acoustics.include = False
+    copies.acoustics.surface = "IGNORED"
     assert read().facts["objects"] == 1
 
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import bpy
 import pytest
 
-from blender_addon import panels
+from blender_addon import drawing, panels, property_panels
 from blender_addon.operators import Activity
 
 
@@ -21,7 +21,11 @@ class Layout:
     def _part(self, **_options) -> Layout:
         return Layout(self.notes)
 
-    row = column = box = _part
+    row = column = box = split = grid_flow = _part
+
+    def template_icon(self, *, icon_value: int, scale: float) -> None:
+        assert icon_value >= 0 and scale > 1.0
+        self.notes.append("(icon)")
 
     def label(self, *, text: str, **_options) -> None:
         self.notes.append(text)
@@ -34,10 +38,16 @@ class Layout:
         assert name in owner.bl_rna.properties, name
         self.notes.append(f"<{name}>")
 
-    def operator(self, name: str, **_options) -> None:
+    def operator(self, name: str, **_options) -> object:
         group, operator = name.split(".")
-        assert getattr(getattr(bpy.ops, group), operator).get_rna_type()
+        known = getattr(getattr(bpy.ops, group), operator).get_rna_type().properties
         self.notes.append(f"[{operator}]")
+
+        class Options:
+            def __setattr__(self, option: str, value: object) -> None:
+                assert option in known, f"{name} has no {option}"
+
+        return Options()
 
 
 def drawn(panel: type, **changes) -> list[str]:
@@ -57,7 +67,7 @@ def test_after_a_bake_the_scale_the_hint_and_the_warnings_show(scene) -> None:
     notes = drawn(panels.ACOUSTICS_PT_main)
     assert "40 to 70 dB(A)" in notes
     assert "The scene is open." in notes
-    assert "Material Preview" in " ".join(notes)
+    assert "[show_map]" in notes
     assert ["<hide_viewport>", "<hide_render>"] == [note for note in notes if note.startswith("<")]
 
 
@@ -68,20 +78,22 @@ def test_warnings_of_another_file_do_not_show(scene) -> None:
 
 
 def test_while_a_job_runs_only_cancel_is_offered(monkeypatch: pytest.MonkeyPatch) -> None:
-    running = SimpleNamespace(fraction=0.42, message="Scanning the rooms")
+    running = SimpleNamespace(fraction=0.42, text="42%  Scanning the rooms")
     monkeypatch.setattr(Activity, "running", running)
     assert drawn(panels.ACOUSTICS_PT_main) == ["42%  Scanning the rooms", "[cancel]"]
 
 
 def test_what_is_missing_is_said(camera: Callable, speaker: Callable) -> None:
-    notes = " ".join(drawn(panels.ACOUSTICS_PT_check))
-    assert "No camera" in notes and "No Speaker" in notes
+    notes = drawn(panels.ACOUSTICS_PT_check)
+    assert {"[fix]", "[add_speaker]", "[save_mainfile]"} <= set(notes)
+    assert "Nobody listens" in " ".join(notes) and "Nothing sounds" in " ".join(notes)
     camera("Head")
     speaker("Talker", path=None)
     speaker("Music").data.muted = True
     notes = drawn(panels.ACOUSTICS_PT_check)
     assert "Active camera: Head" in notes
-    assert "Talker: no sound" in notes and "Music (muted)" in notes
+    assert "Talker (no sound)" in notes and "Music (muted)" in notes
+    assert {"[choose_sound]", "[fix]"} <= set(notes)
 
 
 def test_many_speakers_are_not_all_listed(speaker: Callable) -> None:
@@ -89,7 +101,7 @@ def test_many_speakers_are_not_all_listed(speaker: Callable) -> None:
         speaker(f"Speaker {number}")
     notes = drawn(panels.ACOUSTICS_PT_check)
     assert len([note for note in notes if note.startswith("Speaker ")]) == panels.MAX_ROWS
-    assert "and more" in notes
+    assert "and 3 more" in notes
 
 
 def test_guesses_are_shown(box: Callable) -> None:
@@ -100,9 +112,9 @@ def test_guesses_are_shown(box: Callable) -> None:
 
 
 def test_an_unsaved_file_is_told_where_its_sounds_would_go() -> None:
-    assert "Save the .blend file first" in " ".join(drawn(panels.ACOUSTICS_PT_output))
+    assert "Save the .blend file" in " ".join(drawn(panels.ACOUSTICS_PT_check))
     bpy.context.scene.acoustics.directory = bpy.app.tempdir
-    assert "Save the .blend file first" not in " ".join(drawn(panels.ACOUSTICS_PT_output))
+    assert "Save the .blend file" not in " ".join(drawn(panels.ACOUSTICS_PT_check))
 
 
 def test_settings_that_do_not_count_are_hidden() -> None:
@@ -112,26 +124,48 @@ def test_settings_that_do_not_count_are_hidden() -> None:
     assert {"<map_frame>", "<map_minimum>", "<map_maximum>"} <= set(drawn(panels.ACOUSTICS_PT_map))
 
 
+# Choices with which every setting counts at some time, and so is shown.
+ALL_CHOICES = (
+    {"format": "BINAURAL", "map_quantity": "level", "map_time": "FRAME", "map_current_frame": False},
+    {"map_range": "FIXED", "bake_range": "CUSTOM", "impulses": True, "normalise": True},
+    {"format": "AMBIX", "map_quantity": "STI", "map_use_noise": True, "map_time": "MAXIMUM"},
+)
+
+
 def test_every_setting_of_the_scene_has_its_place() -> None:
     settings = bpy.context.scene.acoustics
-    settings.map_current_frame, settings.map_range = False, "FIXED"
-    sidebar = [cls for cls in panels._CLASSES if cls.__name__.startswith("ACOUSTICS_PT")]
-    shown = {note for cls in sidebar for note in drawn(cls)}
     names = {p.identifier for p in settings.bl_rna.properties if not p.is_hidden} - {"rna_type", "name"}
-    assert names == {name for name in names if f"<{name}>" in shown}
+    for prefix, module in (("ACOUSTICS_PT", panels), ("SCENE_PT", property_panels)):
+        classes = [cls for cls in module._CLASSES if cls.__name__.startswith(prefix)]
+        shown = set()
+        for choices in ALL_CHOICES:
+            for name, value in choices.items():
+                setattr(settings, name, value)
+            shown |= {note for cls in classes for note in drawn(cls)}
+        assert names == {name for name in names if f"<{name}>" in shown}, prefix
 
 
 def test_materials_and_objects(speaker: Callable, box: Callable) -> None:
     material = bpy.data.materials.new("Oak floor")
-    assert "guessed" in " ".join(drawn(panels.MATERIAL_PT_acoustics, material=material))
+    notes = drawn(property_panels.MATERIAL_PT_acoustics, material=material)
+    assert "guessed" in " ".join(notes) and {"(icon)", "[find_material]", "[edit_material]"} <= set(notes)
     material.acoustics.mode = "CUSTOM"
-    assert drawn(panels.MATERIAL_PT_acoustics, material=material).count("<absorption>") == 8
-    assert drawn(panels.OBJECT_PT_acoustics, object=box()) == ["<include>"]
-    assert drawn(panels.DATA_PT_acoustics, object=speaker()) == ["<include>", "<level>"]
+    notes = drawn(property_panels.MATERIAL_PT_acoustics, material=material)
+    assert notes.count("<absorption>") == 8 and "[edit_material]" not in notes
+    assert drawn(property_panels.OBJECT_PT_acoustics, object=box()) == ["<surface>"]
+    assert drawn(property_panels.DATA_PT_acoustics, object=speaker()) == ["<include>", "<level>"]
+
+
+def test_panels_of_properties_show_where_they_belong(speaker: Callable, box: Callable, link: Callable) -> None:
+    empty = link("Empty", None)
+    for item, shown in ((box(), True), (speaker(), True), (empty, False)):
+        assert property_panels.OBJECT_PT_acoustics.poll(SimpleNamespace(object=item)) == shown
+    empty.instance_collection = bpy.data.collections.new("Chairs")
+    assert property_panels.OBJECT_PT_acoustics.poll(SimpleNamespace(object=empty))
 
 
 def test_lines_keep_to_the_width() -> None:
     text = "“Toy robot” moves: sound meets it where it is at frame 1, and averyveryverylongwordthatcannotbebroken."
-    lines = list(panels.wrapped(text))
+    lines = list(drawing.wrapped(text))
     assert " ".join(lines) == text
-    assert all(len(line) <= panels.WRAP for line in lines[:-1])
+    assert all(len(line) <= drawing.WRAP for line in lines[:-1])

@@ -3,7 +3,7 @@ from __future__ import annotations
 import bpy
 import pytest
 
-from blender_addon import properties
+from blender_addon import material_properties, properties
 from naf_core.air import Air
 from naf_core.errors import UserError
 from naf_core.materials import CATALOGUE, DEFAULT
@@ -69,12 +69,12 @@ def test_every_material_of_the_catalogue_can_be_chosen() -> None:
 
 
 def test_presets_have_numbers_that_do_not_depend_on_their_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    numbers = {item[0]: item[3] for item in properties.PRESETS if item[0]}
+    numbers = {item[0]: item[3] for item in material_properties.PRESETS if item[0]}
     assert len(set(numbers.values())) == len(numbers) == len(CATALOGUE)
     grown = {"Newest": ("a_new_one", *CATALOGUE)}
     monkeypatch.setitem(CATALOGUE, "a_new_one", CATALOGUE[DEFAULT])
-    monkeypatch.setattr(properties, "GROUPS", grown)
-    after = {item[0]: item[3] for item in properties.preset_items() if item[0]}
+    monkeypatch.setattr(material_properties, "GROUPS", grown)
+    after = {item[0]: item[3] for item in material_properties.preset_items() if item[0]}
     assert {key: after[key] for key in numbers} == numbers
 
 

@@ -178,10 +178,10 @@ def test_a_render_shows_the_colours_of_the_map(pictures: sheet.Map, link: Callab
 def test_settings_of_objects_do_not_pass_for_marks(pictures: sheet.Map, box: Callable) -> None:
     scene = bpy.context.scene
     item = box("Floor")
-    item.acoustics.include = False
+    item.acoustics.surface = "IGNORED"
     scene.acoustics.seed = 7
     sheet.lay(scene, a_floor(), pictures)
     scene.collection.children[sheet.COLLECTION].objects.link(item)
     assert sheet.clear(scene)
     assert item.name in bpy.data.objects
-    assert (item.acoustics.include, scene.acoustics.seed) == (False, 7)
+    assert (item.acoustics.surface, scene.acoustics.seed) == ("IGNORED", 7)

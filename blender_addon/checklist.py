@@ -1,0 +1,164 @@
+"""The check-list: what stands in the way of a bake or is odd, each with what mends it.
+
+Panels ask for it many times a second: it looks at properties only, never at evaluated objects.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import bpy
+
+from . import sheet, strips
+from .reader import frames_of
+from .speakers import always_hidden, sound_strips
+from .surfaces import is_default
+
+_LOOK_AGAIN_S = 3.0  # how long the answer of the file system is believed
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """A button: an operator, what it says and what it is given."""
+
+    operator: str
+    label: str
+    options: dict = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is odd; ``serious`` where nothing can be baked before it is mended."""
+
+    text: str
+    remedy: Remedy | None = None
+    serious: bool = False
+
+
+def findings(scene: bpy.types.Scene) -> Iterator[Finding]:
+    """What is odd about a scene, the serious things first."""
+    speakers = speakers_in(scene)
+    yield from _listener(scene)
+    yield from _speakers(scene, speakers)
+    yield from _folder(scene)
+    for item in speakers:
+        yield from _speaker(scene, item)
+    yield from _cameras(scene)
+    yield from _materials(scene)
+    yield from _lost_strips(scene, speakers)
+
+
+def speakers_in(scene: bpy.types.Scene) -> list[bpy.types.Object]:
+    """The Speakers of a scene."""
+    return [item for item in scene.objects if item.type == "SPEAKER"] if bpy.data.speakers else []
+
+
+def why_silent(item: bpy.types.Object) -> tuple[str, Remedy | None] | None:
+    """Why a bake would not hear a Speaker, and what mends it; None where it would."""
+    if not item.acoustics.include:
+        return "left out", _fix("INCLUDE", "Include", item)
+    if item.data.sound is None:
+        return "no sound", Remedy("acoustics.choose_sound", "Choose…", {"speaker": item.name})
+    if not _there(item.data.sound):
+        return "its sound file is missing", Remedy("acoustics.choose_sound", "Choose…", {"speaker": item.name})
+    if always_hidden(item):
+        return "hidden in renders", _fix("SHOW", "Show", item)
+    if item.data.animation_data is None:
+        if item.data.muted:
+            return "muted", _fix("UNMUTE", "Unmute", item)
+        if item.data.volume <= 0.0:
+            return "its volume is 0", _fix("UNMUTE", "Set to 1", item)
+    return None
+
+
+def _fix(kind: str, label: str, item: bpy.types.Object) -> Remedy | None:
+    """The operator `acoustics.fix`, or None for what cannot be changed here since it is linked."""
+    editable = item.is_editable and (item.data is None or item.data.is_editable)
+    return Remedy("acoustics.fix", label, {"kind": kind, "target": item.name}) if editable else None
+
+
+def _listener(scene: bpy.types.Scene) -> Iterator[Finding]:
+    if scene.acoustics.listener is None and scene.camera is None:
+        others = any(item.type == "CAMERA" for item in scene.objects)
+        label = "Use a Camera" if others else "Add a Camera"
+        yield Finding("Nobody listens: no camera is active", Remedy("acoustics.fix", label, {"kind": "CAMERA"}), True)
+
+
+def _speakers(scene: bpy.types.Scene, speakers: list[bpy.types.Object]) -> Iterator[Finding]:
+    if not speakers:
+        yield Finding("Nothing sounds: there is no Speaker", Remedy("acoustics.add_speaker", "Add…"), True)
+    elif all(why_silent(item) for item in speakers):
+        yield Finding("No Speaker is heard", None, True)
+
+
+def _folder(scene: bpy.types.Scene) -> Iterator[Finding]:
+    directory = scene.acoustics.directory
+    if not directory.strip():
+        folder = Remedy("acoustics.fix", "Use //acoustics/", {"kind": "FOLDER"})
+        yield Finding("There is no output folder", folder, True)
+    elif directory.startswith("//") and not bpy.data.filepath:
+        yield Finding("Save the .blend file: its sounds go beside it", Remedy("wm.save_mainfile", "Save…"), True)
+
+
+def _speaker(scene: bpy.types.Scene, item: bpy.types.Object) -> Iterator[Finding]:
+    silent = why_silent(item)
+    if silent is not None:
+        yield Finding(f"{item.name}: {silent[0]}", silent[1])
+        return
+    starts = [strip.frame_start for _, strip in sound_strips(item)]
+    if starts and min(starts) >= frames_of(scene).stop:
+        yield Finding(f"{item.name}: its sound starts after the last frame", _fix("START", "Move", item))
+    if item.data.animation_data is None and abs(item.data.pitch - 1.0) > 1e-4:
+        yield Finding(f"{item.name}: its pitch is not followed", _fix("PITCH", "Set to 1", item))
+
+
+def _cameras(scene: bpy.types.Scene) -> Iterator[Finding]:
+    if scene.acoustics.listener is not None or scene.camera is None:
+        return
+    cameras = sum(item.type == "CAMERA" for item in scene.objects)
+    marked = any(marker.camera is not None for marker in scene.timeline_markers)
+    if cameras > 1 and not marked:
+        yield Finding(f"{cameras} cameras: “{scene.camera.name}” listens, since it is the active one")
+
+
+def _materials(scene: bpy.types.Scene) -> Iterator[Finding]:
+    unknown = [material for material in materials_of(scene) if is_default(material)]
+    if unknown:
+        first = unknown[0].name
+        text = f"“{first}” is no name of an acoustic material"
+        if len(unknown) > 1:
+            text = f"“{first}” and {len(unknown) - 1} more materials are not recognised"
+        yield Finding(text, Remedy("acoustics.find_material", "Choose…", {"material": first}))
+
+
+def _lost_strips(scene: bpy.types.Scene, speakers: list[bpy.types.Object]) -> Iterator[Finding]:
+    silenced = any(len(item.acoustics.silenced) for item in speakers)
+    if silenced and not any(strips.own_strips(scene)):
+        text = "Speakers are silent for baked strips that are gone"
+        yield Finding(text, Remedy("acoustics.fix", "Let Them Sound", {"kind": "RESTORE"}))
+
+
+def materials_of(scene: bpy.types.Scene) -> list[bpy.types.Material]:
+    """Materials in use, without our own and those of Grease Pencil."""
+    return [m for m in bpy.data.materials if m.users and not m.is_grease_pencil and not m.get(sheet.MARK)]
+
+
+_seen: dict[str, tuple[float, bool]] = {}
+
+
+def _there(sound: bpy.types.Sound) -> bool:
+    """Whether the file of a sound is there; asked of the file system now and then only, which may be far away."""
+    if sound.packed_file is not None:
+        return True
+    path = bpy.path.abspath(sound.filepath, library=sound.library)
+    now = time.monotonic()
+    asked, answer = _seen.get(path, (-_LOOK_AGAIN_S, False))
+    if now - asked >= _LOOK_AGAIN_S:
+        if len(_seen) > 1000:
+            _seen.clear()
+        answer = os.path.isfile(path)
+        _seen[path] = (now, answer)
+    return answer

@@ -1,0 +1,72 @@
+"""Acoustic settings of objects and of Speakers."""
+
+# Blender reads the annotations below as they are: see properties.py, also on callbacks.
+
+import bpy
+from bpy.props import BoolProperty, CollectionProperty, EnumProperty, FloatProperty, StringProperty
+from bpy.types import PropertyGroup
+
+# Object types whose evaluated form is a surface.
+SOLID_TYPES = ("MESH", "CURVE", "SURFACE", "FONT", "META")
+
+
+class SilencedStrip(PropertyGroup):
+    """An NLA sound strip that was muted for playback, named by its track and itself."""
+
+    track: StringProperty(name="Track", description="Name of the NLA track", options=set())
+    strip: StringProperty(name="Strip", description="Name of the NLA sound strip", options=set())
+
+
+class ObjectAcoustics(PropertyGroup):
+    """What sound meets of an object; whether a Speaker is heard, and how loud."""
+
+    include: BoolProperty(
+        name="Include",
+        description="The bake and the maps hear this Speaker",
+        default=True,
+        options=set(),
+    )
+    surface: EnumProperty(
+        name="Surface",
+        description="What sound meets where this object is",
+        items=(
+            ("SOLID", "Solid", "The object as it is modelled reflects and blocks sound"),
+            (
+                "SIMPLIFIED",
+                "Simplified",
+                "The convex hull of the object, of the material with the most faces: for plants, chairs and other "
+                "things whose detail is finer than a hand",
+            ),
+            ("IGNORED", "Ignored", "Sound passes through, also through what the object instances"),
+        ),
+        default="SOLID",
+        options=set(),
+    )
+    level: FloatProperty(
+        name="Level (dB(A) at 1 m)",
+        description=(
+            "Average loudness of the sound in dB(A), 1 m away in the open at full volume. A calm voice has "
+            "55, a raised one 70, an orchestra 90"
+        ),
+        default=70.0,
+        min=0.0,
+        max=150.0,
+        soft_min=30.0,
+        soft_max=110.0,
+        precision=1,
+        step=100,
+        options=set(),
+    )
+    # A bake mutes the strips of its Speakers for playback and notes them here. The reader takes the noted
+    # ones as sounding, so that a second bake hears what the first one heard.
+    silenced: CollectionProperty(type=SilencedStrip, options={"HIDDEN"})
+
+
+def is_solid(item: bpy.types.Object) -> bool:
+    """Whether sound meets an object, or what it instances."""
+    return item.type == "SPEAKER" or item.acoustics.surface != "IGNORED"
+
+
+def has_surface(item: bpy.types.Object) -> bool:
+    """Whether an object may be solid: it has a surface, or instances things that may."""
+    return item.type in SOLID_TYPES or (item.type == "EMPTY" and item.instance_collection is not None)

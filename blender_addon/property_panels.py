@@ -1,0 +1,243 @@
+"""The acoustics among the properties of materials, objects, Speakers and the scene."""
+
+from __future__ import annotations
+
+import bpy
+from bl_operators.presets import AddPresetBase
+from bl_ui.utils import PresetPanel
+from bpy.types import Context, Menu, Operator, Panel, UILayout
+
+from naf_core.bands import BANDS_HZ
+
+from . import drawing
+from .object_properties import has_surface
+
+PRESETS_FOLDER = "acoustic_fields/material"  # among the user's presets
+
+
+class _Properties:
+    bl_space_type = "PROPERTIES"
+    bl_region_type = "WINDOW"
+
+
+class MATERIAL_MT_acoustics_presets(Menu):
+    """Acoustic materials that the person has saved."""
+
+    bl_label = "Acoustic Material Presets"
+    preset_subdir = PRESETS_FOLDER
+    preset_operator = "script.execute_preset"
+    draw = Menu.draw_preset
+
+
+class ACOUSTICS_OT_material_preset_add(AddPresetBase, Operator):
+    """Save the values of the active material for other files, or remove such a preset."""
+
+    bl_idname = "acoustics.material_preset_add"
+    bl_label = "Add Acoustic Material Preset"
+    bl_description = "Save the acoustics of the active material as a preset for all files, or remove a preset"
+    preset_menu = "MATERIAL_MT_acoustics_presets"
+    preset_subdir = PRESETS_FOLDER
+    preset_defines = ("own = bpy.context.material.acoustics",)
+    preset_values = (
+        "own.mode",
+        "own.preset",
+        "own.absorption",
+        "own.scattering",
+        "own.transmits",
+        "own.transmission_loss",
+    )
+
+
+class MATERIAL_PT_acoustics_presets(PresetPanel, Panel):
+    """The presets in the head of the panel."""
+
+    bl_label = "Acoustic Material Presets"
+    preset_subdir = PRESETS_FOLDER
+    preset_operator = "script.execute_preset"
+    preset_add_operator = "acoustics.material_preset_add"
+
+
+class MATERIAL_PT_acoustics(_Properties, Panel):
+    """What a material is made of for sound."""
+
+    bl_label = "Acoustics"
+    bl_context = "material"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    @classmethod
+    def poll(cls, context: Context) -> bool:
+        return context.material is not None and not context.material.is_grease_pencil
+
+    def draw_header_preset(self, _context: Context) -> None:
+        MATERIAL_PT_acoustics_presets.draw_panel_header(self.layout)
+
+    def draw(self, context: Context) -> None:
+        layout, material, settings = self.layout, context.material, context.scene.acoustics
+        own = material.acoustics
+        drawing.split_properties(layout)
+        layout.prop(own, "mode")
+        if own.mode == "PRESET":
+            layout.prop(own, "preset")
+        if own.mode == "CUSTOM":
+            draw_bands(layout, own)
+        else:
+            layout.label(text=drawing.choice_text(material, settings), icon="MATERIAL")
+        choice = drawing.choice_of(material, settings)
+        if choice is not None:
+            drawing.draw_values(layout, choice.material)
+        row = layout.row(align=True)
+        row.operator("acoustics.find_material", text="Search", icon="VIEWZOOM").material = material.name
+        if own.mode != "CUSTOM":
+            row.operator("acoustics.edit_material", icon="GREASEPENCIL").material = material.name
+
+
+class OBJECT_PT_acoustics(_Properties, Panel):
+    """What sound meets of an object, and whether a Speaker is heard."""
+
+    bl_label = "Acoustics"
+    bl_context = "object"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    @classmethod
+    def poll(cls, context: Context) -> bool:
+        item = context.object
+        return item is not None and (item.type == "SPEAKER" or has_surface(item))
+
+    def draw(self, context: Context) -> None:
+        draw_object(self.layout, context.object)
+
+
+class DATA_PT_acoustics(_Properties, Panel):
+    """The same for a Speaker, where its sound is chosen."""
+
+    bl_label = "Acoustics"
+    bl_context = "data"
+
+    @classmethod
+    def poll(cls, context: Context) -> bool:
+        return context.object is not None and context.object.type == "SPEAKER"
+
+    def draw(self, context: Context) -> None:
+        draw_object(self.layout, context.object)
+
+
+class _Scene(_Properties):
+    bl_context = "scene"
+    bl_parent_id = "SCENE_PT_acoustics"
+    bl_options = {"DEFAULT_CLOSED"}
+
+
+class SCENE_PT_acoustics(_Properties, Panel):
+    """The settings of bakes and maps, and the two buttons."""
+
+    bl_label = "Acoustics"
+    bl_context = "scene"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: Context) -> None:
+        layout = self.layout
+        drawing.split_properties(layout)
+        layout.prop(context.scene.acoustics, "listener")
+        layout.prop(context.scene.acoustics, "default_material")
+        row = layout.row(align=True)
+        row.operator("acoustics.bake", text="Bake", icon="PLAY_SOUND")
+        row.operator("acoustics.loudness_map", text="Map", icon="IMAGE_DATA")
+
+
+class SCENE_PT_acoustics_output(_Scene, Panel):
+    """What a bake makes."""
+
+    bl_label = "Output"
+
+    def draw(self, context: Context) -> None:
+        drawing.draw_output(self.layout, context.scene)
+
+
+class SCENE_PT_acoustics_sound(_Scene, Panel):
+    """How a bake sounds."""
+
+    bl_label = "Sound"
+
+    def draw(self, context: Context) -> None:
+        drawing.draw_sound(self.layout, context.scene)
+
+
+class SCENE_PT_acoustics_range(_Scene, Panel):
+    """For which frames and Speakers a bake makes sound."""
+
+    bl_label = "Range"
+
+    def draw(self, context: Context) -> None:
+        drawing.draw_range(self.layout, context.scene)
+
+
+class SCENE_PT_acoustics_map(_Scene, Panel):
+    """What the map shows."""
+
+    bl_label = "Map"
+
+    def draw(self, context: Context) -> None:
+        drawing.draw_map(self.layout, context.scene)
+
+
+class SCENE_PT_acoustics_weather(_Scene, Panel):
+    """The air that sound travels through."""
+
+    bl_label = "Weather"
+
+    def draw(self, context: Context) -> None:
+        drawing.draw_weather(self.layout, context.scene)
+
+
+def draw_bands(layout: UILayout, own: bpy.types.PropertyGroup) -> None:
+    """A slider for each band of absorption and scattering, and of transmission loss where there is any."""
+    names = ["absorption", "scattering"]
+    if own.transmits:
+        names.append("transmission_loss")
+    for name in names:
+        column = layout.column(align=True)
+        for band, hertz in enumerate(BANDS_HZ):
+            label = own.bl_rna.properties[name].name
+            text = f"{hertz:g} Hz" if band else f"{label}  {hertz:g} Hz"
+            column.prop(own, name, index=band, text=text, slider=True)
+    layout.prop(own, "transmits")
+
+
+def draw_object(layout: UILayout, item: bpy.types.Object) -> None:
+    """The acoustic settings of an object."""
+    drawing.split_properties(layout)
+    if item.type != "SPEAKER":
+        layout.prop(item.acoustics, "surface")
+        return
+    layout.prop(item.acoustics, "include")
+    layout.prop(item.acoustics, "level", text="Level (dB(A))")
+    if item.acoustics.silenced:
+        drawing.draw_text(layout, "Silent in playback: the baked strips play it. Clear lets it sound again.", "INFO")
+
+
+_CLASSES = (
+    MATERIAL_MT_acoustics_presets,
+    ACOUSTICS_OT_material_preset_add,
+    MATERIAL_PT_acoustics_presets,
+    MATERIAL_PT_acoustics,
+    OBJECT_PT_acoustics,
+    DATA_PT_acoustics,
+    SCENE_PT_acoustics,
+    SCENE_PT_acoustics_output,
+    SCENE_PT_acoustics_sound,
+    SCENE_PT_acoustics_range,
+    SCENE_PT_acoustics_map,
+    SCENE_PT_acoustics_weather,
+)
+
+
+def register() -> None:
+    """Register the panels and presets."""
+    for cls in _CLASSES:
+        bpy.utils.register_class(cls)
+
+
+def unregister() -> None:
+    """Undo `register`."""
+    for cls in reversed(_CLASSES):
+        bpy.utils.unregister_class(cls)
