@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -36,12 +37,22 @@ class Planes(NamedTuple):
         return points - 2.0 * self.distance(plane, points)[:, None] * self.normal[plane]
 
 
+# Half a second for 200 000 triangles, as often as the same scene is asked for paths.
+_KNOWN: WeakKeyDictionary[Raycaster, Planes] = WeakKeyDictionary()
+
+
 def planes(caster: Raycaster, scene: Scene) -> Planes:
-    """Group the triangles of ``scene`` by the planes they lie in, float64.
+    """Group the triangles of ``scene``, which is that of ``caster``, by the planes they lie in, float64.
 
     Each group has a large triangle that all others differ from by less than SAME_PLANE, so that a finely divided curve
-    stays a row of many mirrors, as exact as that, and a wall with rounding errors is one.
+    stays a row of many mirrors, as exact as that, and a wall with rounding errors is one. Found once for each caster.
     """
+    if caster not in _KNOWN:
+        _KNOWN[caster] = _grouped(caster, scene)
+    return _KNOWN[caster]
+
+
+def _grouped(caster: Raycaster, scene: Scene) -> Planes:
     if not len(scene.triangles):
         none = np.zeros((0, 3))
         return Planes(np.zeros(0, np.int64), none, np.zeros(0), none, none, np.zeros(0))

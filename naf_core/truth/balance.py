@@ -13,7 +13,7 @@ from naf_core.training.rooms import make_room
 from naf_core.truth.figure import Figure
 from naf_core.truth.furnished import EMITTER, LISTENER, furnished_room
 
-_RAYS = 4_000_000  # the 63 Hz band of a furnished room varies by 0.05 % even so
+_RAYS = 600_000
 _ROOMS = {"box": 31, "coupled": 32, "hall": 33, "open": 34}  # kinds and seeds of procedural rooms
 _MOST_RAYS = 4000
 _BANDS = slice(1, 7)  # 125 Hz to 4 kHz
