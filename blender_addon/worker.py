@@ -276,6 +276,9 @@ def python_executable() -> str:
     raise UserError("Blender's own Python is not found: install Blender anew from an official build.")
 
 
+_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+
+
 def environment() -> dict[str, str]:
     """This process's environment with a PYTHONPATH on which the worker finds naf_core and what it needs."""
     folders: dict[str, None] = {}  # an ordered set
@@ -297,4 +300,8 @@ def environment() -> dict[str, str]:
     result["PYTHONUTF8"] = "1"
     result["PYTHONNOUSERSITE"] = "1"  # a package of the user's must not stand in for ours
     result["PYTHONSAFEPATH"] = "1"  # nor a folder beside the .blend
+    # One core is left to Blender: threads of linear algebra wait for each other in a busy loop, and where Blender takes
+    # a core of two for drawing, a map took thirty times as long.
+    threads = str(max(1, (os.cpu_count() or 1) - 1))
+    result |= {name: threads for name in _THREADS if name not in result}
     return result

@@ -113,10 +113,10 @@ def _respond(
     options: argparse.Namespace, emitter: np.ndarray, listener: np.ndarray
 ) -> tuple[EnergyResponse, list[str]]:
     """The response of the pair, and what a person should know about it."""
+    from naf_core.convergence import trace_until
     from naf_core.field import Field
     from naf_core.meshfile import SUFFIXES, read_materials, read_mesh
     from naf_core.scene import Scene
-    from naf_core.tracer import trace
 
     suffix, field, notes = options.scene.suffix.lower(), None, []
     if suffix == ".h5":
@@ -134,7 +134,8 @@ def _respond(
     if not len(scene.triangles):
         notes.append("There is no geometry: this is the free field.")
     if options.engine == "reference":
-        return trace(scene, emitter[None], listener[None], seed=options.seed)[0, 0], notes
+        response, noise = trace_until(scene, emitter[None], listener[None], seed=options.seed)
+        return response[0, 0], [*notes, *noise.words()]
     if field is None:
         field = Field.scan(scene, seed=options.seed)
     if len(scene.triangles):

@@ -198,6 +198,17 @@ def test_the_environment_finds_the_core(tmp_path):
     assert Path(done.stdout.strip()).parent.name == "naf_core", done.stderr
 
 
+def test_the_environment_leaves_a_core_to_blender_unless_the_person_says_otherwise(monkeypatch):
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    for cores, threads in ((1, "1"), (2, "1"), (8, "7"), (None, "1")):
+        monkeypatch.setattr(os, "cpu_count", lambda cores=cores: cores)
+        found = worker.environment()
+        assert found["OPENBLAS_NUM_THREADS"] == found["MKL_NUM_THREADS"] == threads
+        assert found["OMP_NUM_THREADS"] == "7"
+
+
 def test_the_environment_drops_what_steers_python(monkeypatch):
     monkeypatch.setenv("PYTHONHOME", "/nowhere")
     monkeypatch.setenv("PYTHONSTARTUP", "x.py")
