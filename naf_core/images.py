@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from naf_core.bands import BAND_EDGES_HZ, N_BANDS
-from naf_core.paths import NEAREST, _Candidates, _Check, _discover
+from naf_core.paths import NEAREST, Candidates, Check, discover
 from naf_core.planes import Planes
 from naf_core.raycast import Raycaster
 from naf_core.response import FRAME_EDGES, N_FRAMES, EnergyResponse
@@ -72,10 +72,10 @@ def find_images(
     here, there = (caster.off_surfaces(points).astype(np.float64) for points in (emitters, listeners))
     # An ear a little aside, as exactly behind an edge rounding would decide which of its mirrors comes first.
     aside = np.where(caster.occluded(there, there + _ASIDE)[:, None], -_ASIDE, _ASIDE)
-    check = _Check(scene, caster, here, there, [there + aside])
+    check = Check(scene, caster, here, there, [there + aside])
     places = here[np.unique(np.linspace(0, keys - 1, _PLACES).round().astype(int))]
     found = []
-    for _, sequences in _discover(caster, check.planes, places, order, RAYS // len(places)):
+    for _, sequences in discover(caster, check.planes, places, order, RAYS // len(places)):
         if not len(sequences):  # nothing is met from where the emitter stands
             continue
         sequences = np.unique(sequences, axis=0)
@@ -101,7 +101,7 @@ def find_images(
     return Images(turn, shift, heard[chosen], way)
 
 
-def _heard(check: _Check, sequences: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _heard(check: Check, sequences: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What arrives through the sorted ``sequences`` (S, order): which (n,), at which key (n,), energy (n, 8)."""
     keys = len(check.emitters)
     step = max(1, _TOGETHER // keys)
@@ -109,7 +109,7 @@ def _heard(check: _Check, sequences: np.ndarray) -> tuple[np.ndarray, np.ndarray
     for start in range(0, len(sequences), step):
         part = sequences[start : start + step]
         key = np.tile(np.arange(keys), len(part))
-        candidates = check.plausible(_Candidates(key, key, np.repeat(part, keys, axis=0)))
+        candidates = check.plausible(Candidates(key, key, np.repeat(part, keys, axis=0)))
         images = check.images(candidates)
         rows, share = check.follow(candidates.mirrors, images, check.ears[0][candidates.listener])
         key = candidates.listener[rows]
@@ -140,7 +140,7 @@ def _isometries(sequences: np.ndarray, mirrors: Planes) -> tuple[np.ndarray, np.
 
 
 def _promising(
-    sequences: np.ndarray, turn: np.ndarray, shift: np.ndarray, here: np.ndarray, there: np.ndarray, check: _Check
+    sequences: np.ndarray, turn: np.ndarray, shift: np.ndarray, here: np.ndarray, there: np.ndarray, check: Check
 ) -> np.ndarray:
     """Indices, ascending, of those that would be the loudest at any key if nothing stood in their way."""
     best = np.zeros(len(check.planes.offset))

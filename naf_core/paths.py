@@ -53,15 +53,16 @@ class EarlyPaths(NamedTuple):
     energy: np.ndarray
 
 
-class _Candidates(NamedTuple):
+class Candidates(NamedTuple):
     """Paths to be looked at: ``emitter`` and ``listener`` (n,), ``mirrors`` (n, order) from the emitter on."""
 
     emitter: np.ndarray
     listener: np.ndarray
     mirrors: np.ndarray
 
-    def take(self, rows: np.ndarray) -> _Candidates:
-        return _Candidates(*(column[rows] for column in self))
+    def take(self, rows: np.ndarray) -> Candidates:
+        """Those of ``rows``."""
+        return Candidates(*(column[rows] for column in self))
 
 
 def early_paths(
@@ -84,13 +85,13 @@ def early_paths(
     """
     caster = raycaster or Raycaster(scene)
     emitters, listeners = (_off_surfaces(caster, positions) for positions in (emitters, listeners))
-    check = _Check(scene, caster, emitters, listeners, [listeners + caster.epsilon * aside for aside in _JURY])
+    check = Check(scene, caster, emitters, listeners, [listeners + caster.epsilon * aside for aside in _JURY])
     pairs = np.indices((len(emitters), len(listeners))).reshape(2, -1)
-    found = [check(_Candidates(*pairs, np.zeros((pairs.shape[1], 0), np.int64)))]
+    found = [check(Candidates(*pairs, np.zeros((pairs.shape[1], 0), np.int64)))]
     largest = [_among_the_largest(check.planes, depth) for depth in range(1, order + 1)]
-    outward = [_discover(caster, check.planes, end[None], order, rays) for end in emitters]
+    outward = [discover(caster, check.planes, end[None], order, rays) for end in emitters]
     for ear, listener in enumerate(listeners):
-        inward = _discover(caster, check.planes, listener[None], order, rays)
+        inward = discover(caster, check.planes, listener[None], order, rays)
         for emitter in range(len(emitters)):
             for common, (_, away), (_, back) in zip(largest, outward[emitter], inward, strict=True):
                 candidates = [common, away, back[:, ::-1]]
@@ -98,7 +99,7 @@ def early_paths(
                     candidates.append(_products(outward[emitter][0][1], inward[0][1]))
                 mirrors = np.concatenate(candidates)
                 ends = np.broadcast_to(emitter, len(mirrors)), np.broadcast_to(ear, len(mirrors))
-                found.append(check(_Candidates(*ends, mirrors)))
+                found.append(check(Candidates(*ends, mirrors)))
         if progress is not None:
             progress((ear + 1) / len(listeners))
     paths = _joined(found)
@@ -123,18 +124,18 @@ def mirror_paths(
     """
     listeners = listeners.astype(np.float64)
     aside = np.where(caster.occluded(listeners, listeners + _ASIDE)[:, None], -_ASIDE, _ASIDE)
-    check = _Check(scene, caster, emitters.astype(np.float64), listeners, [listeners + aside])
+    check = Check(scene, caster, emitters.astype(np.float64), listeners, [listeners + aside])
     partners = 1 if own else len(listeners)
     step = max(1, _BATCH // max(1, partners))
     several = max(1, _BATCH // rays)
     found = []
     for first in range(0, len(emitters), several):
-        for owner, mirrors in _discover(caster, check.planes, emitters[first : first + several], order, rays):
+        for owner, mirrors in discover(caster, check.planes, emitters[first : first + several], order, rays):
             for start in range(0, len(owner), step):
                 emitter = np.repeat(first + owner[start : start + step], partners)
                 listener = emitter if own else np.tile(np.arange(partners), len(emitter) // max(1, partners))
                 sequence = np.repeat(mirrors[start : start + step], partners, axis=0)
-                found.append(check(_Candidates(emitter, listener, sequence)))
+                found.append(check(Candidates(emitter, listener, sequence)))
     return _joined(found)
 
 
@@ -152,7 +153,7 @@ def _joined(found: list[EarlyPaths]) -> EarlyPaths:
     return EarlyPaths(*(np.concatenate(column) for column in zip(*found, strict=True)))
 
 
-def _discover(
+def discover(
     caster: Raycaster, mirrors: Planes, ends: np.ndarray, order: int, rays: int
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Sequences of mirrors met by rays from ``ends``, each once: the end (n,) and mirrors (n, k) for each k.
@@ -192,7 +193,7 @@ def _among_the_largest(mirrors: Planes, depth: int) -> np.ndarray:
     return sequence[(sequence[:, 1:] != sequence[:, :-1]).all(axis=1)]
 
 
-def _alike(candidates: _Candidates, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _alike(candidates: Candidates, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Candidates of one pair and one image are one path: its number (n,), and the first candidate of each (m,)."""
     place = np.column_stack([images, candidates.emitter, candidates.listener])
     near = cKDTree(place).query_pairs(_SAME_IMAGE, output_type="ndarray") if len(place) else np.zeros((0, 2), int)
@@ -207,7 +208,7 @@ def _products(first: np.ndarray, last: np.ndarray) -> np.ndarray:
     return np.stack(np.meshgrid(first[:some, 0], last[:some, 0]), axis=-1).reshape(-1, 2)
 
 
-class _Check:
+class Check:
     """Looks at candidates and keeps those that are paths."""
 
     def __init__(
@@ -218,14 +219,14 @@ class _Check:
         self.share = ((1.0 - scene.absorption) * (1.0 - scene.scattering)).astype(np.float64)
         self.air = scene.air.absorption()
 
-    def images(self, candidates: _Candidates) -> list[np.ndarray]:
+    def images(self, candidates: Candidates) -> list[np.ndarray]:
         """The emitter (n, 3) and its images in one mirror after the other."""
         images = [self.emitters[candidates.emitter]]
         for plane in candidates.mirrors.T:
             images.append(self.planes.mirrored(plane, images[-1]))
         return images
 
-    def plausible(self, candidates: _Candidates) -> _Candidates:
+    def plausible(self, candidates: Candidates) -> Candidates:
         """Those whose path from the ear to each image in turn crosses the mirror within the box around it."""
         images, here = self.images(candidates), self.listeners[candidates.listener]
         rows = np.arange(len(here))
@@ -241,7 +242,8 @@ class _Check:
             rows, here = rows[within], here[within]
         return candidates.take(rows)
 
-    def __call__(self, candidates: _Candidates) -> EarlyPaths:
+    def __call__(self, candidates: Candidates) -> EarlyPaths:
+        """The paths among ``candidates``."""
         candidates = self.plausible(candidates)
         images = self.images(candidates)
         label, first = _alike(candidates, images[-1])
