@@ -9,6 +9,8 @@ import numpy as np
 from naf_core.bands import EXACT_BANDS_HZ
 from naf_core.errors import UserError
 
+NEAREST = 0.1  # m: sound grows no more when an emitter comes closer
+
 
 @dataclass(frozen=True)
 class Air:
@@ -36,6 +38,13 @@ class Air:
     def speed_of_sound(self) -> float:
         """Speed of sound in m/s (ISO 9613-1:1993, equation A.5)."""
         return 343.2 * float(np.sqrt((self.temperature + 273.15) / 293.15))
+
+    def free_field(self, distance: np.ndarray) -> np.ndarray:
+        """Energy by octave band (n, 8) at ``distance`` (n,) in m, relative to that at 1 m without air.
+
+        1/r^2, growing no more within NEAREST, times what the air leaves.
+        """
+        return np.exp(-distance[:, None] * self.absorption()) / np.maximum(distance, NEAREST)[:, None] ** 2
 
     def absorption(self, frequency: np.ndarray | tuple[float, ...] = EXACT_BANDS_HZ) -> np.ndarray:
         """Energy attenuation exponent m in 1/m: intensity falls as exp(-m * distance).

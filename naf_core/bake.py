@@ -176,11 +176,7 @@ class _Bake:
 
     def places(self, emitter: Emitter, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Where ``emitter`` and the listener are at ``times`` (K,): (K, 3) and (K, 3) in metres."""
-        here, there = (
-            np.stack([np.interp(times, path.times, path.positions[:, k]) for k in range(3)], axis=1)
-            for path in (emitter.trajectory, self.job.listener.trajectory)
-        )
-        return here, there
+        return emitter.trajectory.at(times), self.job.listener.trajectory.at(times)
 
     def images(self, field: Field, here: np.ndarray, there: np.ndarray) -> Images:
         """The early reflections that are heard one by one, between an emitter and the listener."""

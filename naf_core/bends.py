@@ -16,11 +16,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from naf_core.air import NEAREST
 from naf_core.edges import LIFT, Edges
 from naf_core.raycast import Raycaster
 from naf_core.wedge import coefficients, covered
 
-NEAREST = 0.1  # m; closer to the emitter, or to an edge, the sound grows no more
 WINDOW = 0.5  # m: paths that are longer than the first by this and its own detour are left to later reflections
 _NEAR = 128  # edges looked at, at most, when the emitter is seen
 _PARTNERS = {True: 16, False: 64}  # edges tried in twos from each end, when the emitter is seen and when it is not

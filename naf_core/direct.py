@@ -9,6 +9,7 @@ from functools import cache, cached_property
 import numpy as np
 from scipy import fft, signal
 
+from naf_core.air import NEAREST
 from naf_core.formats import Format
 from naf_core.gains import sweep
 from naf_core.motion import Motion, path_of_sound, rotations_at, turns
@@ -16,7 +17,6 @@ from naf_core.response import EnergyResponse
 from naf_core.scene import Trajectory
 from naf_core.spatial import Hrtf, shaped_filters
 
-NEAREST = 0.1  # m; closer to the emitter the direct sound grows no more
 BLOCK_DURATION = 0.010  # s, at which directions and filters are set anew
 _JUMP_FADE = 0.010  # s, on either side of a jump
 

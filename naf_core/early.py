@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import signal
 
-from naf_core.direct import NEAREST, Clock, filter_changing, nearest_of, stretches
+from naf_core.air import NEAREST
+from naf_core.direct import Clock, filter_changing, nearest_of, stretches
 from naf_core.formats import Format
 from naf_core.gains import sweep
 from naf_core.images import Images

@@ -90,6 +90,7 @@ class _GatheredPaths(RandomPaths):
         super().__init__(scene, caster, probes, None, rng)
         self._patches = patches
         self._speed = np.float32(scene.air.speed_of_sound)
+        self.heard_for = OWN_DURATION * self._speed
         heard, distance = _heard(caster, patches, probes)
         # The mean way from a patch to those who see it stands for all of them: they differ by less than a frame.
         self._way = (distance / np.maximum(heard[..., 0].sum(axis=1), 1e-12)).astype(np.float32)
@@ -118,37 +119,6 @@ class _GatheredPaths(RandomPaths):
         self._waiting += len(owner)
         if self._waiting > _MOST_WAITING:
             self._sum_up()
-
-    def _connect(
-        self,
-        owner: np.ndarray,
-        position: np.ndarray,
-        normal: np.ndarray,
-        scattered: np.ndarray,
-        weight: np.ndarray,
-        travelled: np.ndarray,
-        bounce: int,
-    ) -> None:
-        early = np.flatnonzero(travelled < OWN_DURATION * self._speed)
-        if len(early):
-            columns = (owner, position, normal, scattered, weight, travelled)
-            super()._connect(*(column[early] for column in columns), bounce)
-
-    def _catch(
-        self,
-        owner: np.ndarray,
-        position: np.ndarray,
-        direction: np.ndarray,
-        distance: np.ndarray,
-        energy: np.ndarray,
-        weight: np.ndarray,
-        travelled: np.ndarray,
-        rows: np.ndarray,
-        bounce: int,
-    ) -> None:
-        rows = rows[travelled[rows] < OWN_DURATION * self._speed]
-        if len(rows):
-            super()._catch(owner, position, direction, distance, energy, weight, travelled, rows, bounce)
 
     def _sum_up(self) -> None:
         """Turn the hits that wait into patterns."""

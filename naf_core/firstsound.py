@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from naf_core.diffraction import around, first_sound
+from naf_core.direct import nearest_of
 from naf_core.edges import find_edges
 from naf_core.raycast import Raycaster
 from naf_core.response import EnergyResponse
@@ -57,15 +58,8 @@ def apparent_path(emitter: Trajectory, times: np.ndarray, places: np.ndarray, he
     Where it is not ``heard`` (K,) it stays as far from its true place as when it was, or will be, heard next. The
     emitter's own path where it is always heard from its own place.
     """
-    own = np.stack([np.interp(times, emitter.times, axis) for axis in emitter.positions.T], axis=1)
-    offset = places - own
+    offset = places - emitter.at(times)
     if not heard.any() or np.abs(offset[heard]).max() < 1e-6:
         return emitter
-    keys, known = np.arange(len(times)), np.flatnonzero(heard)
-    offset = offset[known[np.abs(keys[:, None] - known).argmin(axis=1)]]
     moments = np.union1d(emitter.times, times)
-    positions, aside = (
-        np.stack([np.interp(moments, at, axis) for axis in values.T], axis=1)
-        for at, values in ((emitter.times, emitter.positions), (times, offset))
-    )
-    return Trajectory(moments, positions + aside)
+    return Trajectory(moments, emitter.at(moments) + Trajectory(times, offset[nearest_of(heard)]).at(moments))

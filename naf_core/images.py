@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from naf_core.air import NEAREST
 from naf_core.bands import BAND_EDGES_HZ, N_BANDS
-from naf_core.paths import NEAREST, Candidates, Check, discover
+from naf_core.paths import Candidates, Check, discover, ears_aside
 from naf_core.planes import Planes
 from naf_core.raycast import Raycaster
 from naf_core.response import FRAME_EDGES, N_FRAMES, EnergyResponse
@@ -22,7 +23,6 @@ RAYS = 16_384  # that look for sequences of planes, shared among the places of t
 _PLACES = 16  # of the emitter, from which they are looked for
 _CANDIDATES = 2000  # sequences of each length that are tried, those with the most energy if they should be heard
 _TOGETHER = 1 << 18  # candidates looked at in one go
-_ASIDE = 3e-3 * np.array([0.53, 0.71, 0.46])  # m
 _FAINT = 1e-4  # of all energy at a key: an image below that stays in the reverberation
 # Frames beside that of an image which give their energy where its own has too little: 20 ms together.
 _SPREAD = (0, 1, -1, 2)
@@ -70,9 +70,7 @@ def find_images(
     if not (most and len(scene.triangles)):
         return no_images(keys)
     here, there = (caster.off_surfaces(points).astype(np.float64) for points in (emitters, listeners))
-    # An ear a little aside, as exactly behind an edge rounding would decide which of its mirrors comes first.
-    aside = np.where(caster.occluded(there, there + _ASIDE)[:, None], -_ASIDE, _ASIDE)
-    check = Check(scene, caster, here, there, [there + aside])
+    check = Check(scene, caster, here, there, [ears_aside(caster, there)])
     places = here[np.unique(np.linspace(0, keys - 1, _PLACES).round().astype(int))]
     found = []
     for _, sequences in discover(caster, check.planes, places, order, RAYS // len(places)):
@@ -114,10 +112,9 @@ def _heard(check: Check, sequences: np.ndarray) -> tuple[np.ndarray, np.ndarray,
         rows, share = check.follow(candidates.mirrors, images, check.ears[0][candidates.listener])
         key = candidates.listener[rows]
         length = np.linalg.norm(images[-1][rows] - check.listeners[key], axis=1)
-        spread = np.exp(-length[:, None] * check.air) / np.maximum(length, NEAREST)[:, None] ** 2
         codes = _codes(part, check.planes)  # ascending, as the sequences are
         which = np.searchsorted(codes, _codes(candidates.mirrors[rows], check.planes))
-        found.append((start + which, key, spread * share))
+        found.append((start + which, key, check.scene.air.free_field(length) * share))
     return tuple(np.concatenate(column) for column in zip(*found, strict=True))
 
 

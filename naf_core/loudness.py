@@ -12,8 +12,6 @@ from naf_core.bands import A_WEIGHTING_DB, N_BANDS
 from naf_core.response import EnergyResponse
 from naf_core.scene import Emitter
 
-NEAREST = 0.1  # m: closer to an emitter the level is that at this distance
-
 
 class Predictor(Protocol):
     """What is asked of a field."""
@@ -47,13 +45,12 @@ def source_at(emitter: Emitter, spectrum: np.ndarray, time: float) -> Source:
     ``spectrum`` is energy by octave band in any unit; it is scaled so that all bands together give the emitter's
     A-weighted level at 1 m in the free field, times its gain.
     """
-    times = emitter.trajectory.times
-    position = [np.interp(time, times, emitter.trajectory.positions[:, axis]) for axis in range(3)]
-    gain = float(np.interp(time, times, emitter.gain))
+    position = emitter.trajectory.at(np.array([time]))[0]
+    gain = float(np.interp(time, emitter.trajectory.times, emitter.gain))
     weighted = np.asarray(spectrum, np.float64) * 10.0 ** (np.array(A_WEIGHTING_DB) / 10.0)
     total = weighted.sum()
     energy = weighted / total * 10.0 ** (emitter.level / 10.0) * gain**2 if total > 0.0 else np.zeros(N_BANDS)
-    return Source(emitter.name, np.array(position), energy)
+    return Source(emitter.name, position, energy)
 
 
 def levels(field: Predictor, sources: Sequence[Source], points: np.ndarray) -> np.ndarray:

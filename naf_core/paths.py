@@ -21,7 +21,6 @@ from naf_core.planes import Planes, planes
 from naf_core.raycast import Raycaster, sphere_directions
 from naf_core.scene import Scene
 
-NEAREST = 0.1  # m: energy grows no more when an emitter comes closer to a listener
 _BATCH = 1 << 18  # candidate paths looked at in one go
 _EXHAUSTIVE = 1 << 14  # sequences of each order among the largest mirrors that are looked at without discovery
 _SAME_IMAGE = 1e-3  # m: images nearer to each other are one, mirrored in another order
@@ -78,7 +77,7 @@ def early_paths(
     """Direct sound and all mirror paths of up to ``order`` reflections (0..6) between all pairs, nearest first.
 
     ``emitters`` (E, 3) and ``listeners`` (L, 3) in metres; who stands within a millimetre of a surface is moved off
-    it, and energies within NEAREST are those at NEAREST. Complete in rooms of few mirrors (up to 26 at order 3, 128 at
+    it, and energies within `air.NEAREST` are those at it. Complete in rooms of few mirrors (up to 26 at order 3, 128 at
     order 2). In others ``rays`` from either end find the sequences in which smaller ones take part, and paths within a
     beam so narrow that no ray meets it are missing. ``progress`` is called with a fraction 0..1 and may raise to
     cancel. Raises UserError when a position is not finite.
@@ -123,8 +122,7 @@ def mirror_paths(
     i.
     """
     listeners = listeners.astype(np.float64)
-    aside = np.where(caster.occluded(listeners, listeners + _ASIDE)[:, None], -_ASIDE, _ASIDE)
-    check = Check(scene, caster, emitters.astype(np.float64), listeners, [listeners + aside])
+    check = Check(scene, caster, emitters.astype(np.float64), listeners, [ears_aside(caster, listeners)])
     partners = 1 if own else len(listeners)
     step = max(1, _BATCH // max(1, partners))
     several = max(1, _BATCH // rays)
@@ -137,6 +135,11 @@ def mirror_paths(
                 sequence = np.repeat(mirrors[start : start + step], partners, axis=0)
                 found.append(check(Candidates(emitter, listener, sequence)))
     return _joined(found)
+
+
+def ears_aside(caster: Raycaster, listeners: np.ndarray) -> np.ndarray:
+    """Ears (n, 3) float64 of ``listeners`` (n, 3) that stand 3 mm aside, on their side of all surfaces."""
+    return listeners + np.where(caster.occluded(listeners, listeners + _ASIDE)[:, None], -_ASIDE, _ASIDE)
 
 
 def _off_surfaces(caster: Raycaster, positions: np.ndarray) -> np.ndarray:
@@ -217,7 +220,6 @@ class Check:
         self.scene, self.caster, self.emitters, self.listeners, self.ears = scene, caster, emitters, listeners, ears
         self.planes = planes(caster, scene)
         self.share = ((1.0 - scene.absorption) * (1.0 - scene.scattering)).astype(np.float64)
-        self.air = scene.air.absorption()
 
     def images(self, candidates: Candidates) -> list[np.ndarray]:
         """The emitter (n, 3) and its images in one mirror after the other."""
@@ -263,7 +265,6 @@ class Check:
         for plane in candidates.mirrors.T[::-1]:
             normal = self.planes.normal[plane]
             departure = departure - 2.0 * np.einsum("ij,ij->i", departure, normal)[:, None] * normal
-        spread = np.exp(-length[:, None] * self.air) / np.maximum(length, NEAREST)[:, None] ** 2
         return EarlyPaths(
             emitter=candidates.emitter,
             listener=candidates.listener,
@@ -272,7 +273,7 @@ class Check:
             delay=length / self.scene.air.speed_of_sound,
             source=source,
             departure=departure,
-            energy=spread * gain[kept] / votes[kept, None],
+            energy=self.scene.air.free_field(length) * gain[kept] / votes[kept, None],
         )
 
     def follow(self, mirrors: np.ndarray, images: list[np.ndarray], ear: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

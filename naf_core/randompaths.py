@@ -16,10 +16,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csc_matrix
 
+from naf_core.air import NEAREST
 from naf_core.bands import N_BANDS
 from naf_core.directivity import Directivity, gains
 from naf_core.errors import UserError
-from naf_core.paths import NEAREST, mirror_paths
+from naf_core.paths import mirror_paths
 from naf_core.raycast import Raycaster, sphere_directions
 from naf_core.response import FRAME_EDGES, N_FRAMES
 from naf_core.scene import Scene
@@ -84,6 +85,7 @@ class RandomPaths:
         self.waiting: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         self.count_waiting = 0
         self.radius, self.volume = _catching_spheres(caster, self.listeners)
+        self.heard_for = np.float32(np.inf)  # m: paths that have come farther deliver nothing
         self.balance: Balance | None = None
 
     def run_all(self, rays: int, progress: Callable[[float], None] | None) -> None:
@@ -163,7 +165,8 @@ class RandomPaths:
         farthest = (6000.0 + self.distance.max(initial=0.0) * 3.0) / self.milliseconds_per_metre
         for bounce in range(_MOST_BOUNCES):
             distance, triangle = self.caster.intersect(position.T, direction.T)
-            caught = np.flatnonzero(mirrored & ~exact if bounce <= _MIRROR_ORDER else mirrored)
+            caught = mirrored & (travelled < self.heard_for)
+            caught = np.flatnonzero(caught & ~exact if bounce <= _MIRROR_ORDER else caught)
             if len(caught):
                 self._catch(owner, position, direction, distance, energy, weight, travelled, caught, bounce)
             hit = triangle >= 0
@@ -190,7 +193,12 @@ class RandomPaths:
             scattering = self.scattering.take(material, axis=1)
             scattered = energy * scattering
             self._arrive(owner, position.T, normal.T, energy.T, weight, travelled)
-            self._connect(owner, position.T, normal.T, scattered.T, weight, travelled, bounce)
+            heard = np.flatnonzero(travelled < self.heard_for)
+            if len(heard) == len(owner):
+                self._connect(owner, position.T, normal.T, scattered.T, weight, travelled, bounce)
+            elif len(heard):
+                rows = owner[heard], position.T[heard], normal.T[heard], scattered.T[heard]
+                self._connect(*rows, weight[heard], travelled[heard], bounce)
 
             # One draw decides for all bands whether the path is scattered or mirrored. A band's energy is divided by
             # the chance of what was drawn, so the chance follows the bands that this path carries: then their

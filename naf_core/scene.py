@@ -176,6 +176,10 @@ class Trajectory:
         for name, value in (("times", times), ("positions", positions), ("rotations", rotations)):
             object.__setattr__(self, name, value)
 
+    def at(self, times: np.ndarray) -> np.ndarray:
+        """Positions (n, 3) in metres at ``times`` (n,) in seconds, straight from one to the next."""
+        return np.stack([np.interp(times, self.times, axis) for axis in self.positions.T], axis=1)
+
     @property
     def moves(self) -> bool:
         """Whether the position changes by more than a tenth of a millimetre."""

@@ -9,12 +9,13 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
+from naf_core.air import NEAREST
 from naf_core.airspace import reached_by, regions, roomy_regions, sees, without_gaps
 from naf_core.bands import N_BANDS
 from naf_core.floormap import FloorMap
 from naf_core.gauges import Energy, Gauge, gauge_of, level_weights
 from naf_core.lattice import Lattice, blend
-from naf_core.loudness import NEAREST, Predictor, Source
+from naf_core.loudness import Predictor, Source
 from naf_core.materials import Material
 from naf_core.raycast import Raycaster
 from naf_core.scene import Scene

@@ -11,7 +11,6 @@ from naf_core.bands import N_BANDS
 from naf_core.crew import Crew, Task
 from naf_core.directivity import Directivity, gains
 from naf_core.errors import UserError
-from naf_core.paths import NEAREST
 from naf_core.randompaths import Balance, RandomPaths
 from naf_core.raycast import Raycaster
 from naf_core.response import FRAME_EDGES, FRAME_WIDTHS, EnergyResponse
@@ -145,9 +144,7 @@ def direct_sound(
 
 def direct_energy(air: Air, distance: np.ndarray, visible: np.ndarray) -> np.ndarray:
     """Energy per band (n, 8) of the direct sound over ``distance`` (n,) m: 1/r^2 and air, 0 where not ``visible``."""
-    near = np.maximum(distance, NEAREST)[:, None]
-    energy = np.exp(-air.absorption() * distance[:, None]) / near**2
-    return np.where(visible[:, None], energy, 0.0).astype(np.float32)
+    return np.where(visible[:, None], air.free_field(distance), 0.0).astype(np.float32)
 
 
 def tail_slopes(energy: np.ndarray) -> np.ndarray:

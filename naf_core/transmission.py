@@ -28,7 +28,6 @@ _THICKEST = 0.6  # m: faces of one wall are no further apart
 _PARALLEL = 0.5  # cosine
 _MOST_FACES = 64  # a path that crosses more is given up
 _WELD = 1e-4  # m: corners of triangles that are closer are one
-_NEAREST = 0.1  # m; closer to the emitter the sound grows no more
 
 
 class Pieces(NamedTuple):
@@ -79,8 +78,7 @@ def through(scene: Scene, caster: Raycaster, pieces: Pieces, emitters: np.ndarra
     if not pairs:
         return no_paths()
     loss = np.array([_loss_of(scene, caster, pieces, losses, *faces[pair]) for pair in pairs])
-    near = np.maximum(distance[pairs], _NEAREST)[:, None]
-    energy = 10.0 ** (-loss / 10.0) * np.exp(-scene.air.absorption() * distance[pairs, None]) / near**2
+    energy = 10.0 ** (-loss / 10.0) * scene.air.free_field(distance[pairs])
     heard = energy.any(axis=1)
     index = np.array(pairs)[heard]
     length, order = distance[index], np.zeros(len(index), np.int64)

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from naf_core.air import Air
+from naf_core.air import NEAREST, Air
 from naf_core.errors import UserError
-from naf_core.paths import NEAREST, EarlyPaths, early_paths, mirror_paths
+from naf_core.paths import EarlyPaths, early_paths, mirror_paths
 from naf_core.raycast import Raycaster
 from naf_core.scene import Scene
 from tests.shapes import box, material, quad, scene_of

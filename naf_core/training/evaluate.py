@@ -21,7 +21,6 @@ from naf_core.tracer import tail_slopes, trace, trace_self
 from naf_core.training.rooms import make_room
 
 FIRST_SEED = 1_000_000  # training rooms have the seeds from 0, bandwidth was chosen on those from 500 000
-VALIDATION_SEED = 500_000
 POINTS = 8
 RAYS = 24_000  # paths an emitter in one batch
 _SELF_RAYS = 4000  # of the baseline

@@ -7,8 +7,9 @@ from itertools import product
 
 import numpy as np
 
+from naf_core.air import NEAREST
 from naf_core.materials import Material
-from naf_core.paths import NEAREST, EarlyPaths, early_paths
+from naf_core.paths import EarlyPaths, early_paths
 from naf_core.scene import Scene
 from naf_core.truth.box import box_scene
 from naf_core.truth.figure import Figure
