@@ -11,6 +11,8 @@ from naf_core.bands import BANDS_HZ, N_BANDS
 from naf_core.materials import CATALOGUE, DEFAULT, GROUPS
 
 _BAND_NAMES = ", ".join(f"{hz:g} Hz" for hz in BANDS_HZ)
+# A share of energy in each band.
+_SHARE = {"size": N_BANDS, "min": 0.0, "max": 1.0, "subtype": "NONE", "precision": 2, "step": 1, "options": set()}
 
 
 def preset_items() -> list[tuple]:
@@ -57,14 +59,8 @@ class MaterialAcoustics(PropertyGroup):
     absorption: FloatVectorProperty(
         name="Absorption",
         description=f"Share of the arriving energy that is not reflected, in the octave bands {_BAND_NAMES}",
-        size=N_BANDS,
         default=CATALOGUE[DEFAULT].absorption,
-        min=0.0,
-        max=1.0,
-        subtype="NONE",
-        precision=2,
-        step=1,
-        options=set(),
+        **_SHARE,
     )
     scattering: FloatVectorProperty(
         name="Scattering",
@@ -72,14 +68,8 @@ class MaterialAcoustics(PropertyGroup):
             "Share of the reflected energy that leaves in all directions instead of mirrored, in the octave "
             f"bands {_BAND_NAMES}"
         ),
-        size=N_BANDS,
         default=CATALOGUE[DEFAULT].scattering,
-        min=0.0,
-        max=1.0,
-        subtype="NONE",
-        precision=2,
-        step=1,
-        options=set(),
+        **_SHARE,
     )
     transmits: BoolProperty(
         name="Lets Sound Through",

@@ -10,7 +10,7 @@ from itertools import islice
 import bpy
 from bpy.types import Context, Panel, UILayout
 
-from . import checklist, drawing, sheet
+from . import checklist, drawing, folds, sheet
 from .operators import Activity
 
 MAX_ROWS = 8  # Speakers, findings and warnings that are listed; more are counted
@@ -99,49 +99,24 @@ class ACOUSTICS_PT_materials(_Part, Panel):
         drawing.draw_more(column, len(materials), 2 * MAX_ROWS)
 
 
-class ACOUSTICS_PT_output(_Part, Panel):
+class ACOUSTICS_PT_output(folds.Output, _Part, Panel):
     """What a bake makes."""
 
-    bl_label = "Output"
 
-    def draw(self, context: Context) -> None:
-        drawing.draw_output(self.layout, context.scene)
-
-
-class ACOUSTICS_PT_sound(_Part, Panel):
+class ACOUSTICS_PT_sound(folds.Sound, _Part, Panel):
     """How a bake sounds."""
 
-    bl_label = "Sound"
 
-    def draw(self, context: Context) -> None:
-        drawing.draw_sound(self.layout, context.scene)
-
-
-class ACOUSTICS_PT_range(_Part, Panel):
+class ACOUSTICS_PT_range(folds.Range, _Part, Panel):
     """For which frames and Speakers a bake makes sound."""
 
-    bl_label = "Range"
 
-    def draw(self, context: Context) -> None:
-        drawing.draw_range(self.layout, context.scene)
-
-
-class ACOUSTICS_PT_map(_Part, Panel):
+class ACOUSTICS_PT_map(folds.Map, _Part, Panel):
     """What the map shows."""
 
-    bl_label = "Map"
 
-    def draw(self, context: Context) -> None:
-        drawing.draw_map(self.layout, context.scene)
-
-
-class ACOUSTICS_PT_weather(_Part, Panel):
+class ACOUSTICS_PT_weather(folds.Weather, _Part, Panel):
     """The air that sound travels through."""
-
-    bl_label = "Weather"
-
-    def draw(self, context: Context) -> None:
-        drawing.draw_weather(self.layout, context.scene)
 
 
 def draw_speaker(layout: UILayout, item: bpy.types.Object) -> None:

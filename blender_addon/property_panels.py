@@ -9,7 +9,7 @@ from bpy.types import Context, Menu, Operator, Panel, UILayout
 
 from naf_core.bands import BANDS_HZ
 
-from . import drawing
+from . import drawing, folds
 from .object_properties import has_surface
 
 PRESETS_FOLDER = "acoustic_fields/material"  # among the user's presets
@@ -144,49 +144,24 @@ class SCENE_PT_acoustics(_Properties, Panel):
         row.operator("acoustics.loudness_map", text="Map", icon="IMAGE_DATA")
 
 
-class SCENE_PT_acoustics_output(_Scene, Panel):
+class SCENE_PT_acoustics_output(folds.Output, _Scene, Panel):
     """What a bake makes."""
 
-    bl_label = "Output"
 
-    def draw(self, context: Context) -> None:
-        drawing.draw_output(self.layout, context.scene)
-
-
-class SCENE_PT_acoustics_sound(_Scene, Panel):
+class SCENE_PT_acoustics_sound(folds.Sound, _Scene, Panel):
     """How a bake sounds."""
 
-    bl_label = "Sound"
 
-    def draw(self, context: Context) -> None:
-        drawing.draw_sound(self.layout, context.scene)
-
-
-class SCENE_PT_acoustics_range(_Scene, Panel):
+class SCENE_PT_acoustics_range(folds.Range, _Scene, Panel):
     """For which frames and Speakers a bake makes sound."""
 
-    bl_label = "Range"
 
-    def draw(self, context: Context) -> None:
-        drawing.draw_range(self.layout, context.scene)
-
-
-class SCENE_PT_acoustics_map(_Scene, Panel):
+class SCENE_PT_acoustics_map(folds.Map, _Scene, Panel):
     """What the map shows."""
 
-    bl_label = "Map"
 
-    def draw(self, context: Context) -> None:
-        drawing.draw_map(self.layout, context.scene)
-
-
-class SCENE_PT_acoustics_weather(_Scene, Panel):
+class SCENE_PT_acoustics_weather(folds.Weather, _Scene, Panel):
     """The air that sound travels through."""
-
-    bl_label = "Weather"
-
-    def draw(self, context: Context) -> None:
-        drawing.draw_weather(self.layout, context.scene)
 
 
 def draw_bands(layout: UILayout, own: bpy.types.PropertyGroup) -> None:

@@ -12,8 +12,6 @@ import numpy as np
 
 from naf_core.gains import sweep
 
-MAX_ORDER = 3
-
 
 def degrees(order: int) -> np.ndarray:
     """Degree of each channel, ((order + 1)²,); a channel of degree n holds 1 / (2 n + 1) of a diffuse field's power."""

@@ -1,0 +1,100 @@
+"""The folds with the settings of a scene, once for all places: the sidebar and the Scene tab subclass them."""
+
+from __future__ import annotations
+
+from bpy.types import Context
+
+from naf_core.quantities import unit_of
+
+from .drawing import draw_all, split_properties
+from .map_properties import band_of
+
+
+class Output:
+    """What a bake makes."""
+
+    bl_label = "Output"
+
+    def draw(self, context: Context) -> None:
+        layout, settings = self.layout, context.scene.acoustics
+        split_properties(layout)
+        draw_all(layout, settings, "directory", "format")
+        if settings.format.startswith("AMBIX"):
+            layout.prop(settings, "order")
+        if settings.format == "BINAURAL":
+            layout.prop(settings, "hrtf")
+        draw_all(layout, settings, "sample_rate", "file_type", "sample_type", "mix", "parts", "impulses")
+        if settings.impulses:
+            layout.prop(settings, "impulse_type")
+        draw_all(layout, settings, "playback", "map_with_bake")
+
+
+class Sound:
+    """How it sounds."""
+
+    bl_label = "Sound"
+
+    def draw(self, context: Context) -> None:
+        layout, settings = self.layout, context.scene.acoustics
+        split_properties(layout)
+        draw_all(layout, settings, "reflections", "wetness", "reverb_gain", "normalise")
+        if settings.normalise:
+            layout.prop(settings, "loudness")
+        draw_all(layout, settings, "peak", "seed")
+
+
+class Range:
+    """For which frames and Speakers."""
+
+    bl_label = "Range"
+
+    def draw(self, context: Context) -> None:
+        layout, settings = self.layout, context.scene.acoustics
+        split_properties(layout)
+        layout.prop(settings, "bake_range")
+        if settings.bake_range == "CUSTOM":
+            column = layout.column(align=True)
+            column.prop(settings, "bake_start")
+            column.prop(settings, "bake_end")
+        layout.prop(settings, "only_selected")
+
+
+class Map:
+    """What the map shows."""
+
+    bl_label = "Map"
+
+    def draw(self, context: Context) -> None:
+        layout, settings = self.layout, context.scene.acoustics
+        split_properties(layout)
+        layout.prop(settings, "map_quantity")
+        if settings.map_quantity == "STI":
+            layout.prop(settings, "map_use_noise")
+            if settings.map_use_noise:
+                layout.prop(settings, "map_noise")
+        else:
+            layout.prop(settings, "map_band")
+        draw_all(layout, settings, "floor", "ear_height", "map_resolution", "map_time")
+        if settings.map_time != "FRAME":
+            layout.prop(settings, "map_step")
+        else:
+            layout.prop(settings, "map_current_frame")
+            if not settings.map_current_frame:
+                layout.prop(settings, "map_frame")
+        layout.prop(settings, "map_range")
+        if settings.map_range == "FIXED":
+            unit = unit_of(settings.map_quantity, band_of(settings))
+            for name, label in (("map_minimum", "Lowest"), ("map_maximum", "Highest")):
+                layout.prop(settings, name, text=f"{label} ({unit})" if unit else label)
+        draw_all(layout, settings, "map_palette", "map_lines")
+
+
+class Weather:
+    """The air that sound travels through."""
+
+    bl_label = "Weather"
+
+    def draw(self, context: Context) -> None:
+        layout, settings = self.layout, context.scene.acoustics
+        split_properties(layout)
+        draw_all(layout, settings, "temperature", "humidity", "pressure")
