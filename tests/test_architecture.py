@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # The core from the ground up: a module may import from the rows above its own in this list.
 LAYERS = (
-    ("bands", "errors", "progress"),
+    ("bands", "errors", "progress", "simplification"),
     ("bundled", "store", "gains", "layouts", "quantities", "wedge"),
     ("colours",),
     ("floormap",),
@@ -28,13 +28,14 @@ LAYERS = (
     ("scene", "spatial"),
     ("hrir",),
     ("raycast", "response", "motion", "job", "meshfile", "formats"),
-    ("planes", "measured"),
+    ("planes", "measured", "aim"),
     ("paths", "soundness", "direct", "synthesis", "airspace", "lattice", "speech", "edges"),
     ("randompaths", "bends"),
     ("crew", "diffraction"),
     ("tracer", "patches", "reverb", "loudness", "images", "transmission"),
-    ("convergence", "exchange", "early", "firstsound"),
+    ("convergence", "exchange", "early", "firstsound", "beam"),
     ("gauges",),
+    ("shade",),
     ("survey",),
     ("probes", "render", "picture"),
     ("pairs",),
