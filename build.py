@@ -18,24 +18,32 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 CACHE = ROOT / ".cache"
 DIST = ROOT / "dist"
+PYTHON_IN_VENV = "Scripts/python.exe" if os.name == "nt" else "bin/python"
 VENV = ROOT / ".venv"
-VENV_PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+VENV_PYTHON = VENV / PYTHON_IN_VENV
 STAMP = VENV / "installed.json"
 
-# The Pythons for which there is a Blender module: 4.5 LTS and 5.2 LTS.
+# Blender modules and their Pythons. The first of a Python is the one in `.venv`; the others have a `.venv-VERSION`.
+BLENDERS = {"4.5": "3.11", "5.0": "3.11", "5.2": "3.13"}
 PYTHONS = ("3.11", "3.13")
+OWN_BLENDER = {python: version for version, python in reversed(BLENDERS.items())}
+# Distributions build Blender with Pythons of their own: these get packages of their own, since all wheels together
+# are larger than an extension may be.
+OTHER_PYTHONS = ("3.14",)
 
 # Dependency groups of pyproject.toml that a command needs.
 CORE = ("numpy", "runtime", "mesh")
 GROUPS = {
     "demo": (*CORE, "blender"),
     "bake": (*CORE, "blender"),
-    "test": (*CORE, "blender", "package", "train", "test"),
+    "test": (*CORE, "blender", "package", "train", "pytest", "test"),
+    "test in Blender": (*CORE, "blender", "package", "pytest"),
     "bench": (*CORE, "blender"),
     "evaluate": (*CORE, "truth"),
     "train": (*CORE, "train"),
@@ -74,7 +82,12 @@ def main() -> int:
     bake = commands.add_parser("bake", help="bake the spatial audio and the loudness map of a .blend file")
     bake.add_argument("file", type=Path, metavar="FILE.blend")
     bake.add_argument("--output", type=Path, metavar="DIR", help="folder of the results (default: out/FILE)")
-    commands.add_parser("test", help="lint, then run the tests; further arguments go to pytest")
+    test = commands.add_parser("test", help="lint, then run the tests; further arguments go to pytest")
+    test.add_argument(
+        "--blender",
+        metavar="BLENDER",
+        help=f"only the tests of the extension, in a Blender module ({', '.join(BLENDERS)}, all) or a Blender program",
+    )
     bench = commands.add_parser("bench", help="measure speed and size on this machine")
     bench.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to FILE")
     evaluate = commands.add_parser(
@@ -88,6 +101,9 @@ def main() -> int:
     package.add_argument(
         "--platform", choices=(*PLATFORMS, "all"), help="platform of the extension (default: this machine's)"
     )
+    package.add_argument(
+        "--python", choices=OTHER_PYTHONS, help="for a Blender that a distribution has built with this Python"
+    )
     arguments, rest = parser.parse_known_args()
     command = arguments.command
     if rest and command not in ("test", "evaluate", "train"):
@@ -95,6 +111,8 @@ def main() -> int:
 
     if command == "bake" and not arguments.file.is_file():
         fail(f"{arguments.file} is not a file: give the path of a saved .blend file.")
+    if command == "test" and arguments.blender:
+        return test_in_blender(arguments.blender, rest)
     platforms = chosen_platforms(arguments.platform) if command == "package" else ()
     set_up(GROUPS[command])
 
@@ -109,7 +127,8 @@ def main() -> int:
         json_file = () if arguments.json is None else ("--json", arguments.json.resolve())
         return run_python("-m", "tests.benchmarks", *json_file)
     if command == "package":
-        return max(build_package(name) for name in platforms)
+        pythons = (arguments.python,) if arguments.python else PYTHONS
+        return max(build_package(name, pythons) for name in platforms)
     if command == "evaluate":
         return evaluate_all(arguments.only, rest)
     return run_python("-m", "naf_core.training", command, *rest)
@@ -153,15 +172,93 @@ def evaluate_all(only: str | None, rest: list[str]) -> int:
     return max(results)
 
 
+# Testing in every Blender.
+
+
+def test_in_blender(name: str, rest: list[str]) -> int:
+    """Run the tests of the extension in a Blender module, in all of them one after the other, or in a program."""
+    if name == "all":
+        results = {version: test_in_blender(version, rest) for version in BLENDERS}
+        for version, code in results.items():
+            say(f"Blender {version}: {'passed' if code == 0 else 'FAILED'}")
+        return max(results.values())
+    if name not in BLENDERS:
+        return test_in_program(name, rest)
+    if BLENDERS[name] != running_version():
+        python = find_python(BLENDERS[name])
+        return subprocess.call([python, ROOT / "build.py", "test", "--blender", name, *rest])
+    use_environment(name)
+    set_up(GROUPS["test in Blender"], name)
+    say(f"Testing in Blender {name}")
+    return run_python("-m", "pytest", "tests/blender", *rest)
+
+
+def use_environment(blender: str) -> None:
+    """Work with the environment of one Blender module from now on."""
+    global VENV, VENV_PYTHON, STAMP
+    if OWN_BLENDER[running_version()] != blender or venv_version() not in (None, running_version()):
+        VENV = ROOT / f".venv-{blender}"
+    VENV_PYTHON, STAMP = VENV / PYTHON_IN_VENV, VENV / "installed.json"
+
+
+def find_python(version: str) -> str:
+    """A Python of this version that works: on the PATH, or where pyenv keeps them."""
+    name = f"python{version}" + (".exe" if os.name == "nt" else "")
+    found = [Path(folder, name) for folder in os.get_exec_path()]
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    found += sorted(pyenv.glob(f"versions/{version}.*/bin/{name}"), reverse=True)
+    for python in filter(Path.is_file, found):
+        # One of pyenv's stand-ins ends with an error where that version is not switched on.
+        if subprocess.run([python, "-c", "import ensurepip"], capture_output=True).returncode == 0:
+            return str(python)
+    fail(f"this needs Python {version} with its venv module: install it so that `{name}` is on the PATH.")
+
+
+def test_in_program(blender: str, rest: list[str]) -> int:
+    """Run the tests of the extension inside a Blender program, with what they need beside its own packages."""
+    program = shutil.which(blender)
+    if program is None:
+        fail(f"{blender} is neither a Blender program nor one of {', '.join(BLENDERS)} or all.")
+    set_up(("package",))
+    code = "import sys; print('Python', *sys.version_info[:2])"
+    asked = subprocess.run([program, "-b", "--factory-startup", "--python-expr", code], capture_output=True, text=True)
+    version = re.search(r"^Python (\d+) (\d+)$", asked.stdout, re.MULTILINE)
+    if version is None:
+        fail(f"{program} does not start:\n{asked.stdout}{asked.stderr}")
+    packages = install_beside(".".join(version.groups()))
+    say(f"Testing in {program}")
+    line = [program, "-b", "--factory-startup", "--python-exit-code", "1", "--python", ROOT / "tests/blender/inside.py"]
+    return subprocess.call([*line, "--", packages, *rest], cwd=ROOT)
+
+
+def install_beside(python: str) -> Path:
+    """A folder with the packages that the tests need inside a Blender of another Python, which has its own NumPy."""
+    groups = read_project()["dependency-groups"]
+    pins = [*groups["runtime"], *groups["pytest"]]
+    (own,) = chosen_platforms(None)
+    folder = CACHE / f"inside-{python}-{digest_of(pins)[:12]}"
+    if not folder.exists():
+        part = folder.with_name(folder.name + ".part")
+        shutil.rmtree(part, ignore_errors=True)
+        run_pip("install", "--target", part, *for_platform(own, python), *pins)
+        part.replace(folder)
+    return folder
+
+
 # Setting up: system libraries, the environment, pinned packages.
 
 
-def set_up(groups: tuple[str, ...]) -> None:
-    """Make `.venv` where there is none and install the pins of `groups` that are not there yet."""
+def set_up(groups: tuple[str, ...], blender: str | None = None) -> None:
+    """Make the environment where there is none and install the pins of `groups` that are not there yet.
+
+    `blender` is the version of the Blender module where a group needs it, else the one for the running Python.
+    """
     missing = missing_system_packages(blender="blender" in groups)
     if missing:
         install_system_packages(missing)
     make_environment()
+    if "blender" in groups:
+        groups += (f"blender-{blender or OWN_BLENDER[running_version()]}",)
     install_pins(groups)
 
 
@@ -208,22 +305,29 @@ def install_system_packages(packages: list[str]) -> None:
 
 
 def make_environment() -> None:
-    """Make `.venv` with the running Python, and let it find the repository's packages."""
+    """Make the environment with the running Python."""
     version = running_version()
     if VENV_PYTHON.exists():
-        found = re.search(r"^version\w* *= *(\d+\.\d+)", (VENV / "pyvenv.cfg").read_text(), re.MULTILINE)
-        if found and found[1] != version:
+        found = venv_version()
+        if found not in (None, version):
             fail(
-                f"{VENV} was made with Python {found[1]}, this is {version}: use python{found[1]}, or remove"
+                f"{VENV} was made with Python {found}, this is {version}: use python{found}, or remove"
                 " that folder to make it anew."
             )
         # One without pip is left from a run that was interrupted: it is completed below.
         if STAMP.exists() or has_pip():
             return
-    say(f"Making .venv with Python {platform.python_version()}")
+    say(f"Making {VENV.name} with Python {platform.python_version()}")
     result = subprocess.run([sys.executable, "-m", "venv", VENV], capture_output=True, text=True)
     if result.returncode:
         fail(f"the environment could not be made:\n{result.stdout}{result.stderr}")
+
+
+def venv_version() -> str | None:
+    """The version of the Python that the environment was made with, None where there is none."""
+    notes = VENV / "pyvenv.cfg"
+    found = re.search(r"^version\w* *= *(\d+\.\d+)", notes.read_text(), re.MULTILINE) if notes.exists() else None
+    return found and found[1]
 
 
 def has_pip() -> bool:
@@ -243,16 +347,21 @@ def install_pins(groups: tuple[str, ...]) -> None:
     """Install what the pins of `groups` ask for, and note it so that the next run passes at once."""
     pins = read_project()["dependency-groups"]
     installed = json.loads(STAMP.read_text()) if STAMP.exists() else {}
-    digests = {group: hashlib.sha256("\n".join(pins[group]).encode()).hexdigest() for group in groups}
+    digests = {group: digest_of(pins[group]) for group in groups}
     missing = [group for group in groups if installed.get(group) != digests[group]]
     if not missing:
         return
     (site_packages() / "acoustic_fields.pth").write_text(f"{ROOT}\n")
-    say(f"Installing into .venv: {', '.join(missing)} (the first time takes a few minutes)")
+    say(f"Installing into {VENV.name}: {', '.join(missing)} (the first time takes a few minutes)")
     run_pip("install", *sorted({pin for group in missing for pin in pins[group]}))
     part = STAMP.with_name(STAMP.name + ".part")
     part.write_text(json.dumps({**installed, **digests}, indent=1))
     part.replace(STAMP)
+
+
+def digest_of(lines: Iterable[str]) -> str:
+    """A name for what some lines say."""
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def site_packages() -> Path:
@@ -271,7 +380,7 @@ def run_pip(*arguments: object) -> None:
         fail(f"pip failed:\n{result.stdout}{result.stderr}")
 
 
-# Packaging: one extension zip a platform, with the wheels of both Pythons of Blender.
+# Packaging: one extension zip a platform, with the wheels of both Pythons of Blender's own builds.
 
 
 def chosen_platforms(name: str | None) -> tuple[str, ...]:
@@ -291,11 +400,11 @@ def chosen_platforms(name: str | None) -> tuple[str, ...]:
     return (own,)
 
 
-def build_package(platform_name: str) -> int:
+def build_package(platform_name: str, pythons: tuple[str, ...] = PYTHONS) -> int:
     """Build dist/acoustic_fields-<version>-<platform>.zip and return 1 where it is larger than allowed."""
     manifest = (ROOT / "blender_addon/blender_manifest.toml").read_text()
     version = re.search(r'^version = "(.+)"$', manifest, re.MULTILINE)[1]
-    wheels = [*download_wheels(platform_name), build_core_wheel()]
+    wheels = [*download_wheels(platform_name, pythons), build_core_wheel()]
 
     stage = CACHE / "package" / platform_name
     shutil.rmtree(stage, ignore_errors=True)
@@ -307,7 +416,8 @@ def build_package(platform_name: str) -> int:
         shutil.copy(wheel, stage / "wheels")
     (stage / "blender_manifest.toml").write_text(fill_manifest(manifest, platform_name, wheels))
 
-    archive = DIST / f"acoustic_fields-{version}-{platform_name}.zip"
+    name = platform_name if pythons == PYTHONS else f"{platform_name}-python{'-'.join(pythons)}"
+    archive = DIST / f"acoustic_fields-{version}-{name}.zip"
     DIST.mkdir(exist_ok=True)
     part = CACHE / "package" / archive.name
     run_extension_tool("build", "--source-dir", stage, "--output-filepath", part)
@@ -329,21 +439,25 @@ def fill_manifest(manifest: str, platform_name: str, wheels: list[Path]) -> str:
     return f'{head}\nplatforms = ["{platform_name}"]\nwheels = [\n{listed}\n]\n{table}{tail}'
 
 
-def download_wheels(platform_name: str) -> list[Path]:
-    """The pinned wheels for one platform and both Pythons, from the cache where they are there."""
+def download_wheels(platform_name: str, pythons: tuple[str, ...]) -> list[Path]:
+    """The pinned wheels for one platform and several Pythons, from the cache where they are there."""
     pins = read_project()["dependency-groups"]["runtime"]
-    digest = hashlib.sha256("\n".join((*pins, *PYTHONS, *PLATFORMS[platform_name])).encode()).hexdigest()[:12]
-    folder = CACHE / "wheels" / f"{platform_name}-{digest}"
+    name = digest_of((*pins, *pythons, *PLATFORMS[platform_name]))[:12]
+    folder = CACHE / "wheels" / f"{platform_name}-{name}"
     if not folder.exists():
         part = folder.with_name(folder.name + ".part")
         shutil.rmtree(part, ignore_errors=True)
         say(f"Downloading the wheels for {platform_name}")
-        tags = [option for tag in PLATFORMS[platform_name] for option in ("--platform", tag)]
-        for python in PYTHONS:
-            target = ("--dest", part, "--python-version", python, "--implementation", "cp", *tags)
-            run_pip("download", "--only-binary=:all:", "--no-deps", *target, *pins)
+        for python in pythons:
+            run_pip("download", "--dest", part, *for_platform(platform_name, python), *pins)
         part.replace(folder)
     return sorted(folder.glob("*.whl"))
+
+
+def for_platform(platform_name: str, python: str) -> tuple[str, ...]:
+    """Options of pip that take exactly the pinned wheels for a platform and a Python."""
+    tags = [option for tag in PLATFORMS[platform_name] for option in ("--platform", tag)]
+    return ("--only-binary=:all:", "--no-deps", "--python-version", python, "--implementation", "cp", *tags)
 
 
 def build_core_wheel() -> Path:

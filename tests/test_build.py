@@ -70,6 +70,76 @@ def test_arguments_are_passed_on_in_order(build: ModuleType, monkeypatch: pytest
     ]
 
 
+def test_every_blender_is_tested_with_its_own_python(build: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines, environments = [], []
+    monkeypatch.setattr(sys, "argv", ["build.py", "test", "--blender", "all", "-k", "strips"])
+    monkeypatch.setattr(build, "running_version", lambda: "3.11")
+    monkeypatch.setattr(build, "ROOT", build.VENV.parent)
+    (build.VENV / "pyvenv.cfg").write_text("version = 3.11.7\n")
+    monkeypatch.setattr(build, "find_python", lambda version: f"python{version}")
+    monkeypatch.setattr(build, "set_up", lambda groups, blender: environments.append((build.VENV.name, blender)))
+    monkeypatch.setattr(build, "run_python", lambda *line: lines.append(list(line)) or 1)
+    monkeypatch.setattr(subprocess, "call", lambda line: lines.append(line) or 0)
+    assert build.main() == 1
+    assert environments == [(".venv", "4.5"), (".venv-5.0", "5.0")]
+    tests = ["-m", "pytest", "tests/blender", "-k", "strips"]
+    other = ["python3.13", build.ROOT / "build.py", "test", "--blender", "5.2", "-k", "strips"]
+    assert lines == [tests, tests, other]
+
+
+def test_an_environment_beside_one_of_another_python(build: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "running_version", lambda: "3.13")
+    monkeypatch.setattr(build, "ROOT", build.VENV.parent)
+    build.use_environment("5.2")
+    assert build.VENV.name == ".venv"  # there is none yet
+    (build.VENV / "pyvenv.cfg").write_text("version = 3.11.7\n")
+    build.use_environment("5.2")
+    assert build.STAMP == build.ROOT / ".venv-5.2/installed.json"
+
+
+def test_a_python_that_does_not_work_is_passed_by(
+    build: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    found = []
+    for name, code in (("broken", 127), ("good", 0)):
+        python = tmp_path / name / ("python3.13.exe" if os.name == "nt" else "python3.13")
+        python.parent.mkdir()
+        python.write_text(f"#!/bin/sh\nexit {code}\n")
+        python.chmod(0o755)
+        found.append(python)
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path / "none"))
+    monkeypatch.setenv("PATH", os.pathsep.join(str(python.parent) for python in found))
+    if os.name != "nt":
+        assert build.find_python("3.13") == str(found[1])
+    found[1].unlink()
+    with pytest.raises(SystemExit, match=r"needs Python 3\.13 with its venv module"):
+        build.find_python("3.13")
+
+
+def test_what_is_no_blender_is_refused(build: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["build.py", "test", "--blender", "4.2"])
+    with pytest.raises(SystemExit, match=r"4\.2 is neither a Blender program nor one of 4\.5, 5\.0, 5\.2 or all"):
+        build.main()
+
+
+def test_each_module_of_blender_is_pinned(build: ModuleType) -> None:
+    for version in build.BLENDERS:
+        (pin,) = PROJECT["dependency-groups"][f"blender-{version}"]
+        assert pin.startswith(f"bpy=={version}.")
+    assert build.OWN_BLENDER == {"3.11": "4.5", "3.13": "5.2"}
+    assert set(build.OWN_BLENDER) == set(build.PYTHONS)
+
+
+def test_packages_for_other_pythons_have_names_of_their_own(build: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    built = []
+    monkeypatch.setattr(build, "set_up", lambda groups: None)
+    monkeypatch.setattr(build, "build_package", lambda name, pythons: built.append((name, pythons)) or 0)
+    for options in (["--platform", "all"], ["--platform", "linux-x64", "--python", "3.14"]):
+        monkeypatch.setattr(sys, "argv", ["build.py", "package", *options])
+        assert build.main() == 0
+    assert built == [(name, ("3.11", "3.13")) for name in build.PLATFORMS] + [("linux-x64", ("3.14",))]
+
+
 def test_evaluate_measures_the_field_and_then_the_engine(build: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     field, engine = ["-m", "naf_core.training", "evaluate"], ["-m", "naf_core.truth"]
     assert call_main(build, monkeypatch, "evaluate") == [field, engine]
