@@ -124,13 +124,21 @@ def key_times(emitter: Trajectory, listener: Trajectory, max_step: float = 0.25)
     times = np.union1d(emitter.times, listener.times)
     if not (emitter.moves or listener.moves):
         return times[:1]
-    points = np.stack([Motion(t).position(times) for t in (emitter, listener)], axis=1)  # (n, 2, 3)
+    return times[knots(times, np.stack([Motion(t).position(times) for t in (emitter, listener)], axis=1), max_step)]
+
+
+def knots(times: np.ndarray, values: np.ndarray, max_step: float) -> list[int]:
+    """Indices of those among ``times`` (n,) that say all of ``values`` (n, parts, d), the first and the last included.
+
+    Between two of them no part moves by more than ``max_step`` (unless it does so in one step), nor strays by more than
+    a quarter of that from the straight line at uniform speed.
+    """
 
     def straight(first: int, last: int) -> bool:
         part = ((times[first : last + 1] - times[first]) / (times[last] - times[first]))[:, None, None]
-        line = points[first] + part * (points[last] - points[first])
-        stray = np.linalg.norm(points[first : last + 1] - line, axis=-1).max()
-        step = np.linalg.norm(points[last] - points[first], axis=-1).max()
+        line = values[first] + part * (values[last] - values[first])
+        stray = np.linalg.norm(values[first : last + 1] - line, axis=-1).max()
+        step = np.linalg.norm(values[last] - values[first], axis=-1).max()
         return bool(step <= max_step and stray <= 0.25 * max_step)
 
     keys = [0]
@@ -144,4 +152,4 @@ def key_times(emitter: Trajectory, listener: Trajectory, max_step: float = 0.25)
                 good += stride
             stride //= 2
         keys.append(good)
-    return times[keys]
+    return keys

@@ -11,6 +11,7 @@ import numpy as np
 
 from naf_core.air import Air
 from naf_core.bands import N_BANDS
+from naf_core.directivity import Cone
 from naf_core.errors import UserError
 from naf_core.materials import Material
 from naf_core.store import CHECKED, DAMAGE, read_array, read_texts, write_texts
@@ -18,6 +19,7 @@ from naf_core.store import CHECKED, DAMAGE, read_array, read_texts, write_texts
 MAX_TRIANGLES = 50_000_000  # beyond this a scene file is taken for damaged
 MAX_REACH = 1e6  # m from the origin: beyond, positions in single precision are off by decimetres
 MAX_MATERIALS = 100_000
+MAX_PITCH = 16.0  # times as fast, or as slow
 _FORMAT = "acoustic-fields scene 1"
 
 
@@ -192,7 +194,9 @@ class Emitter:
 
     ``sound`` is the path of an audio file; ``starts`` the times in seconds at which it starts (may be negative);
     ``gain`` (T,) linear volume at the trajectory's times (0 is silent); ``level`` the A-weighted sound pressure
-    level in dB at 1 m in the free field when the gain is 1 (0..150).
+    level in dB at 1 m in the free field when the gain is 1 (0..150). ``pitch`` (T,) is how fast the sound plays
+    (1/16..16), 2 an octave higher and in half the time. ``cone``, of one value or (T,), points along the
+    trajectory's forward axis, where the level is that at 1 m; None sends alike in all directions.
     """
 
     name: str
@@ -201,6 +205,8 @@ class Emitter:
     starts: tuple[float, ...] = (0.0,)
     gain: np.ndarray | float = 1.0
     level: float = 70.0
+    cone: Cone | None = None
+    pitch: np.ndarray | float = 1.0
 
     def __post_init__(self) -> None:
         gain = np.asarray(self.gain, dtype=np.float64)
@@ -213,7 +219,20 @@ class Emitter:
             raise UserError(f"A start of “{self.name}” is not a finite number of seconds.", self.name)
         if not 0.0 <= self.level <= 150.0:
             raise UserError(f"The level of “{self.name}” is {self.level} dB: set it between 0 and 150.", self.name)
+        if self.cone is not None and self.cone.inner.shape not in ((), self.trajectory.times.shape):
+            raise UserError(f"The cone of “{self.name}” is not given at each of its times.", self.name)
+        if self.cone is not None and self.cone.even:
+            object.__setattr__(self, "cone", None)
+        pitch = np.asarray(self.pitch, dtype=np.float64)
+        if pitch.ndim and pitch.shape != self.trajectory.times.shape:
+            raise UserError(f"The pitch of “{self.name}” is not given at each of its times.", self.name)
+        if not ((pitch >= 1.0 / MAX_PITCH) & (pitch <= MAX_PITCH)).all():
+            raise UserError(
+                f"The pitch of “{self.name}” is out of range: set it between {1.0 / MAX_PITCH:g} and {MAX_PITCH:g}.",
+                self.name,
+            )
         object.__setattr__(self, "gain", gain)
+        object.__setattr__(self, "pitch", np.broadcast_to(pitch, self.trajectory.times.shape).copy())
         object.__setattr__(self, "starts", tuple(float(s) for s in self.starts))
 
 

@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from naf_core.directivity import Directivity, gains
+from naf_core.directivity import Cone, Directivity, gains
 from naf_core.errors import UserError
+from naf_core.response import FRAME_EDGES
 from naf_core.tracer import trace, trace_balanced
 from tests.shapes import box, material, quad, scene_of
 
@@ -96,6 +97,36 @@ def test_the_energy_of_a_cone_goes_somewhere():
     z = np.linspace(-1.0, 1.0, 20_001)
     sent = CONE.gain(np.stack([np.sqrt(1.0 - z**2), 0.0 * z, z], axis=1)).mean(axis=0)
     np.testing.assert_allclose((balance.absorbed + balance.escaped + balance.remaining)[0], sent, rtol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("inner", "outer", "gain"),
+    [(60.0, 120.0, 0.1), (0.0, 0.0, 0.5), (0.0, 360.0, 0.0), (90.0, 90.1, 0.3), (90.0, 90.2, 0.3), (30.0, 330.0, 0.7)],
+)
+def test_the_power_is_the_mean_over_the_sphere(inner, outer, gain):
+    cone = Cone(inner, outer, gain, radius=0.1)
+    z = np.linspace(-1.0, 1.0, 400_001)
+    np.testing.assert_allclose(cone.power, cone.gain(z).mean(axis=0, dtype=np.float64), rtol=1e-5)
+
+
+def test_a_cone_that_sends_alike_has_the_power_one():
+    for cone in (Cone(), Cone(10.0, 20.0, 1.0), Cone(360.0, 360.0, 0.0)):
+        assert cone.even
+        np.testing.assert_allclose(cone.power, 1.0)
+    assert not Cone(np.array([360.0, 90.0]), 360.0, 0.0).even
+
+
+def test_in_a_diffuse_room_the_power_is_what_is_left_of_late_sound():
+    """The reference engine with and without a cone, from 80 ms on; nearer, it is not diffuse yet."""
+    room = scene_of((box([0, 0, 0], [5, 4, 3]), material(0.1, 1.0)))
+    cone = Directivity((1.0, 0.3, 0.1), 40.0, 120.0, 0.05, radius=0.05)
+    plain, shaped = (
+        trace(room, [[1, 1, 1]], [[3.5, 2.5, 1.5]], rays=20_000, directivity=pattern, seed=2)[0, 0]
+        for pattern in (None, [cone])
+    )
+    late = FRAME_EDGES[:-1] >= 0.08
+    ratio = shaped.energy[:, late, 0].sum(axis=1) / plain.energy[:, late, 0].sum(axis=1)
+    np.testing.assert_allclose(10.0 * np.log10(ratio / cone.cone.power), 0.0, atol=0.3)
 
 
 def test_there_is_one_pattern_for_each_emitter():
