@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import bpy
 
-from . import curve, fixes, operators, overlay, panels, properties, property_panels
+from . import curve, fixes, operators, overlay, panels, properties, property_panels, shell
 
-_MODULES = (properties, curve, fixes, operators, panels, property_panels, overlay)
+_MODULES = (properties, curve, fixes, operators, shell, panels, property_panels, overlay)
 _commands = []
 
 

@@ -6,6 +6,7 @@ from bpy.types import Context
 
 from naf_core.quantities import unit_of
 
+from . import shell
 from .drawing import draw_all, split_properties
 from .map_properties import band_of
 
@@ -98,3 +99,15 @@ class Weather:
         layout, settings = self.layout, context.scene.acoustics
         split_properties(layout)
         draw_all(layout, settings, "temperature", "humidity", "pressure")
+
+
+class Geometry:
+    """What sound meets, and how much of it."""
+
+    bl_label = "Geometry"
+
+    def draw(self, context: Context) -> None:
+        layout, settings = self.layout, context.scene.acoustics
+        split_properties(layout)
+        layout.prop(settings, "detail")
+        shell.draw_facts(layout, context.scene)

@@ -11,6 +11,7 @@ import numpy as np
 from naf_core.air import Air
 from naf_core.errors import UserError
 from naf_core.scene import MAX_REACH, MAX_TRIANGLES, Scene
+from naf_core.simplification import simplified
 
 from .object_properties import is_solid
 from .surfaces import AcousticChoice, material_of
@@ -19,6 +20,8 @@ Warnings = list[tuple[str, str | None]]
 
 # Types that a render shows and that have no surface, with their names in the interface.
 _NOT_SOLID = {"VOLUME": "a volume", "CURVES": "hair curves", "POINTCLOUD": "a point cloud"}
+# Scenes with more triangles are simplified, as far as their meshes have at least so many each.
+MANY_TRIANGLES, DETAILED = 200_000, 1000
 # Rooms beyond these lengths are more likely a wrong unit scale, in metres.
 _SMALLEST, _LARGEST = 0.5, 5000.0
 
@@ -29,13 +32,16 @@ class SceneReading:
 
     ``choices``: (name of the Blender material, "" for surfaces without one; its acoustic material), in the
     order of ``scene.materials``. ``warnings``: (message, object name or None). ``facts``: frame; numbers of
-    triangles, objects (instances counted each) and materials; bounds [[x, y, z], [x, y, z]].
+    triangles, of those that were ``modelled`` before simplification, of objects (instances counted each) and
+    materials; bounds [[x, y, z], [x, y, z]]. ``owners``: (object name, first triangle, how many) of each instance,
+    counted before `Scene` drops triangles without area.
     """
 
     scene: Scene
     choices: tuple[tuple[str, AcousticChoice], ...]
     warnings: tuple[tuple[str, str | None], ...]
     facts: dict
+    owners: tuple[tuple[str, int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,24 @@ class _Mesh:
     vertices: np.ndarray
     triangles: np.ndarray
     slots: np.ndarray
+
+    def finer_than(self, tolerance: float) -> _Mesh:
+        """The mesh without detail finer than ``tolerance``, a length of its own; itself where it has none."""
+        # Vertices that are no places are told of later, by the name of their object.
+        if len(self.triangles) < DETAILED or not np.abs(self.vertices).max() <= MAX_REACH * tolerance:
+            return self
+        found = simplified(self.vertices, self.triangles, tolerance)
+        return _Mesh(found.vertices, found.triangles, self.slots[found.source])
+
+
+@dataclass(frozen=True)
+class _Part:
+    """An instance: the key of its mesh, its matrix (4, 4), and its acoustic material by slot (S,)."""
+
+    name: str
+    mesh: tuple[int, bool]
+    matrix: np.ndarray
+    materials: np.ndarray
 
 
 @dataclass
@@ -84,40 +108,39 @@ def read_scene(depsgraph: bpy.types.Depsgraph, progress: Callable[[float], None]
     0..1 and may raise to cancel. Raises UserError where there are more than MAX_TRIANGLES triangles.
     """
     scene = depsgraph.scene
-    scale = metres_per_unit(scene)
-    surfaces = _Surfaces(scene.original.acoustics)
-    meshes: dict[tuple[int, bool], _Mesh] = {}
-    vertices, triangles, material_index = [], [], []
-    n_vertices = n_triangles = 0
+    scale, settings = metres_per_unit(scene), scene.original.acoustics
     warnings: Warnings = []
-    n_instances = len(depsgraph.object_instances)
-    for count, (instance, name) in enumerate(_instances(depsgraph, warnings)):
-        if progress is not None and count % 64 == 0:
-            progress(min(count / n_instances, 1.0))
-        item = instance.object
-        simple = item.original.acoustics.surface == "SIMPLIFIED"
-        address = item.data.as_pointer(), simple
-        if address not in meshes:
-            meshes[address] = hull(mesh_of(item)) if simple else mesh_of(item)
-        mesh = meshes[address]
+    surfaces = _Surfaces(settings)
+    meshes, parts = _meshes_and_parts(depsgraph, surfaces, warnings, progress)
+    modelled = sum(len(meshes[part.mesh].triangles) for part in parts)
+    if modelled > MANY_TRIANGLES and settings.detail > 0.0:
+        meshes = _without_detail(meshes, parts, settings.detail, scale)
+
+    vertices, triangles, material_index, owners = [], [], [], []
+    n_vertices = n_triangles = 0
+    for part in parts:
+        mesh = meshes[part.mesh]
         if not len(mesh.triangles):
             continue
         if n_triangles + len(mesh.triangles) > MAX_TRIANGLES:
             raise UserError(
-                f"The scene has more than {MAX_TRIANGLES} triangles, counted up to “{name}”: exclude objects"
+                f"The scene has more than {MAX_TRIANGLES} triangles, counted up to “{part.name}”: exclude objects"
                 " with fine detail from the acoustics, or lower their modifiers.",
-                name,
+                part.name,
             )
-        world = transformed(mesh.vertices, np.array(instance.matrix_world, dtype=np.float64), scale)
+        world = transformed(mesh.vertices, part.matrix, scale)
         problem = _problem(world, mesh.triangles)
         if problem:
-            warnings.append((f"“{name}” {problem}", name))
+            warnings.append((f"“{part.name}” {problem}", part.name))
             continue
         vertices.append(world)
         triangles.append(mesh.triangles + n_vertices)
-        material_index.append(_material_index(item, mesh.slots, surfaces))
+        material_index.append(part.materials[np.clip(mesh.slots, 0, len(part.materials) - 1)])
+        owners.append((part.name, n_triangles, len(mesh.triangles)))
         n_vertices += len(world)
         n_triangles += len(mesh.triangles)
+    if n_triangles < modelled and modelled > MANY_TRIANGLES and settings.detail > 0.0:
+        warnings.append((_merged(modelled, n_triangles, settings.detail), None))
 
     solid = Scene(
         _joined(vertices, (0, 3), np.float32),
@@ -126,15 +149,64 @@ def read_scene(depsgraph: bpy.types.Depsgraph, progress: Callable[[float], None]
         [choice.material for _, choice in surfaces.choices],
         air_of(scene.original),
     )
-    warnings.extend(_size_warnings(solid))
+    bounds = solid.bounds
+    warnings.extend(_size_warnings(solid, bounds))
     facts = {
         "frame": scene.frame_current,
         "triangles": len(solid.triangles),
-        "objects": len(vertices),
+        "modelled": modelled,
+        "objects": len(owners),
         "materials": len(surfaces.choices),
-        "bounds": solid.bounds.tolist(),
+        "bounds": bounds.tolist(),
     }
-    return SceneReading(solid, tuple(surfaces.choices), tuple(dict.fromkeys(warnings)), facts)
+    return SceneReading(solid, tuple(surfaces.choices), tuple(dict.fromkeys(warnings)), facts, tuple(owners))
+
+
+def _meshes_and_parts(
+    depsgraph: bpy.types.Depsgraph,
+    surfaces: _Surfaces,
+    warnings: Warnings,
+    progress: Callable[[float], None] | None,
+) -> tuple[dict[tuple[int, bool], _Mesh], list[_Part]]:
+    """What is solid: each mesh once, however often it is shown, and where it is shown with which materials."""
+    meshes: dict[tuple[int, bool], _Mesh] = {}
+    used: dict[tuple[int, bool], list[int]] = {}  # slots
+    parts = []
+    n_instances = len(depsgraph.object_instances)
+    for count, (instance, name) in enumerate(_instances(depsgraph, warnings)):
+        if progress is not None and count % 64 == 0:
+            progress(min(count / n_instances, 1.0))
+        item = instance.object
+        simple = item.original.acoustics.surface == "SIMPLIFIED"
+        key = item.data.as_pointer(), simple
+        if key not in meshes:
+            meshes[key] = hull(mesh_of(item)) if simple else mesh_of(item)
+            used[key] = np.unique(meshes[key].slots).tolist()
+        if used[key]:
+            matrix = np.array(instance.matrix_world, dtype=np.float64)
+            parts.append(_Part(name, key, matrix, _material_table(item, used[key], surfaces)))
+    return meshes, parts
+
+
+def _without_detail(
+    meshes: dict[tuple[int, bool], _Mesh], parts: list[_Part], detail: float, scale: float
+) -> dict[tuple[int, bool], _Mesh]:
+    """The meshes without what is finer than ``detail`` metres where they are shown largest."""
+    largest: dict[tuple[int, bool], float] = {}
+    for part in parts:
+        if len(meshes[part.mesh].triangles) >= DETAILED and np.isfinite(part.matrix).all():
+            stretch = scale * float(np.linalg.norm(part.matrix[:3, :3], ord=2))
+            largest[part.mesh] = max(stretch, largest.get(part.mesh, 0.0))
+    found = {key: meshes[key].finer_than(detail / stretch) for key, stretch in largest.items() if stretch > 0.0}
+    return {**meshes, **found}
+
+
+def _merged(modelled: int, left: int, detail: float) -> str:
+    """What a person is told of simplification."""
+    return (
+        f"Detail finer than {100.0 * detail:.3g} cm is merged: {modelled:,} triangles become {left:,} (Geometry in the"
+        " Acoustics tab)."
+    ).replace(",", " ")
 
 
 def boxes(depsgraph: bpy.types.Depsgraph) -> dict[tuple, tuple[str, np.ndarray]]:
@@ -221,44 +293,49 @@ def transformed(points: np.ndarray, matrix: np.ndarray, scale: float) -> np.ndar
 
 def _problem(world: np.ndarray, triangles: np.ndarray) -> str | None:
     """What makes an object unusable, and the remedy, or None."""
-    if not np.isfinite(world).all():
+    reach = float(np.abs(world).max())
+    if not np.isfinite(reach):
         return "has vertices or a transform that are not finite numbers and is left out: repair or delete them."
-    if np.abs(world).max() > MAX_REACH:
+    if reach > MAX_REACH:
         return f"reaches beyond {MAX_REACH:g} m from the origin and is left out: move or repair it."
-    corners = world[triangles].astype(np.float64)
-    doubled = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    if not doubled.any():
+    # A few triangles tell it of nearly all objects.
+    if not (_has_area(world[triangles[:64]]) or _has_area(world[triangles])):
         return "has no area (its scale is zero, or its faces are) and is left out: give it a size."
     return None
 
 
-def _material_index(item: bpy.types.Object, places: np.ndarray, surfaces: _Surfaces) -> np.ndarray:
-    """Index (F,) into ``surfaces`` from the material slot (F,) of each triangle.
+def _has_area(corners: np.ndarray) -> bool:
+    """Whether any of the triangles (n, 3, 3) has an area."""
+    corners = corners.astype(np.float64)
+    return bool(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]).any())
+
+
+def _material_table(item: bpy.types.Object, used: list[int], surfaces: _Surfaces) -> np.ndarray:
+    """Index (S,) into ``surfaces`` of the material in each slot, 0 where it is not among those that are ``used``.
 
     As Blender does: a slot linked to the object beats the mesh's; faces beyond the last slot take the last.
     """
     slots, materials = item.material_slots, item.data.materials
     count = max(len(slots), len(materials), 1)
-    places = np.clip(places, 0, count - 1)
     table = np.zeros(count, dtype=np.int32)
-    for place in np.unique(places).tolist():
+    for place in sorted({min(max(slot, 0), count - 1) for slot in used}):
         material = None
         if place < len(slots) and slots[place].link == "OBJECT":
             material = slots[place].material
         elif place < len(materials):
             material = materials[place]
         table[place] = surfaces.index_of(material)
-    return table[places]
+    return table
 
 
 def _joined(parts: list[np.ndarray], empty: tuple[int, ...], dtype: type) -> np.ndarray:
     return np.concatenate(parts) if parts else np.zeros(empty, dtype=dtype)
 
 
-def _size_warnings(scene: Scene) -> Warnings:
+def _size_warnings(scene: Scene, bounds: np.ndarray) -> Warnings:
     if not len(scene.triangles):
         return [("Nothing in the scene is solid: it sounds as in the open air.", None)]
-    size = float(np.ptp(scene.bounds, axis=0).max())
+    size = float(np.ptp(bounds, axis=0).max())
     if not _SMALLEST <= size <= _LARGEST:
         return [(f"The scene is {size:.3g} m large: check the unit scale in the scene's properties.", None)]
     return []

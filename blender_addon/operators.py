@@ -272,6 +272,7 @@ MENU = (
     None,
     ("acoustics.show_map", "HIDE_OFF"),
     ("acoustics.keep_range", "LOCKED"),
+    ("acoustics.show_geometry", "MOD_WIREFRAME"),
     None,
     ("acoustics.set_listener", "CAMERA_DATA"),
     ("acoustics.choose_sound", "FILE_SOUND"),

@@ -115,6 +115,10 @@ class ACOUSTICS_PT_map(folds.Map, _Part, Panel):
     """What the map shows."""
 
 
+class ACOUSTICS_PT_geometry(folds.Geometry, _Part, Panel):
+    """What sound meets, and how much of it."""
+
+
 class ACOUSTICS_PT_weather(folds.Weather, _Part, Panel):
     """The air that sound travels through."""
 
@@ -160,6 +164,7 @@ _CLASSES = (
     ACOUSTICS_PT_sound,
     ACOUSTICS_PT_range,
     ACOUSTICS_PT_map,
+    ACOUSTICS_PT_geometry,
     ACOUSTICS_PT_weather,
 )
 

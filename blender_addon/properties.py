@@ -118,6 +118,20 @@ class SceneAcoustics(SoundSettings, MapSettings, PropertyGroup):
         default=DEFAULT,
         options=set(),
     )
+    detail: FloatProperty(
+        name="Finest Detail (m)",
+        description=(
+            "In scenes of more than 200 000 triangles, detail of fine meshes that is smaller than this is merged; "
+            "0 keeps all. Sound of 1 kHz is 0.34 m long"
+        ),
+        default=0.1,
+        min=0.0,
+        max=10.0,
+        soft_max=0.5,
+        precision=2,
+        step=1,
+        options=set(),
+    )
 
 
 _CLASSES = (SilencedStrip, SceneAcoustics, ObjectAcoustics, MaterialAcoustics)

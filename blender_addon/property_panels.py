@@ -160,6 +160,10 @@ class SCENE_PT_acoustics_map(folds.Map, _Scene, Panel):
     """What the map shows."""
 
 
+class SCENE_PT_acoustics_geometry(folds.Geometry, _Scene, Panel):
+    """What sound meets, and how much of it."""
+
+
 class SCENE_PT_acoustics_weather(folds.Weather, _Scene, Panel):
     """The air that sound travels through."""
 
@@ -202,6 +206,7 @@ _CLASSES = (
     SCENE_PT_acoustics_sound,
     SCENE_PT_acoustics_range,
     SCENE_PT_acoustics_map,
+    SCENE_PT_acoustics_geometry,
     SCENE_PT_acoustics_weather,
 )
 

@@ -52,10 +52,12 @@ def test_a_box_in_the_world(box: Make) -> None:
     assert reading.facts == {
         "frame": 1,
         "triangles": 12,
+        "modelled": 12,
         "objects": 1,
         "materials": 1,
         "bounds": [[0.0, 1.5, 2.5], [2.0, 2.5, 3.5]],
     }
+    assert reading.owners == (("Box", 0, 12),)
 
 
 def test_parents_turn_and_scale(box: Make, link: Make) -> None:

@@ -1,0 +1,158 @@
+"""What sound meets of a scene: counted, and drawn over the 3D views as lines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import bpy
+import numpy as np
+from bpy.types import Context, Operator, UILayout
+
+from naf_core.errors import UserError
+from naf_core.scene import Scene
+
+from .drawing import draw_text
+from .geometry import metres_per_unit, read_scene
+from .operators import free, redraw
+from .visibility import as_rendered
+
+COLOUR = (0.1, 0.8, 1.0, 0.6)
+MOST_LINES = 1_000_000  # that are drawn: more would stop the view
+
+_handles: list[object] = []
+
+
+@dataclass(frozen=True)
+class Shell:
+    """The triangles of a scene as they were last looked at: ``lines`` (2 n, 3) in Blender's unit, two ends each.
+
+    ``place`` are the file and the name of the scene.
+    """
+
+    place: tuple[str, str]
+    modelled: int
+    triangles: int
+    frame: int
+    lines: np.ndarray
+
+
+class Shown:
+    """The shell that is drawn, if any."""
+
+    shell: ClassVar[Shell | None] = None
+
+    @classmethod
+    def of(cls, scene: bpy.types.Scene) -> Shell | None:
+        """The shell that is drawn over the views of ``scene``."""
+        return cls.shell if cls.shell is not None and cls.shell.place == place_of(scene) else None
+
+
+def place_of(scene: bpy.types.Scene) -> tuple[str, str]:
+    """The open file and the name of a scene."""
+    return bpy.data.filepath, scene.name
+
+
+class ACOUSTICS_OT_show_geometry(Operator):
+    """Show or hide what sound meets."""
+
+    bl_idname = "acoustics.show_geometry"
+    bl_label = "Show Geometry"
+    bl_description = (
+        "Count the triangles that sound meets at the current frame, before and after simplification, and draw them "
+        "over the 3D views; press again to hide them"
+    )
+
+    @classmethod
+    def poll(cls, context: Context) -> bool:
+        return free(cls, context, None)
+
+    def execute(self, context: Context) -> set[str]:
+        if Shown.of(context.scene) is not None:
+            Shown.shell = None
+            redraw(context)
+            return {"FINISHED"}
+        try:
+            with as_rendered(context.view_layer):
+                reading = read_scene(context.evaluated_depsgraph_get())
+        except UserError as error:
+            self.report({"ERROR"}, error.message)
+            return {"CANCELLED"}
+        facts, unit = reading.facts, metres_per_unit(context.scene)
+        lines = sides(reading.scene)[: 2 * MOST_LINES] / unit
+        Shown.shell = Shell(place_of(context.scene), facts["modelled"], facts["triangles"], facts["frame"], lines)
+        self.report({"INFO"}, text_of(Shown.shell))
+        redraw(context)
+        return {"FINISHED"}
+
+
+def sides(scene: Scene) -> np.ndarray:
+    """The ends (2 n, 3) in metres of the sides of all triangles, each side once."""
+    start, end = scene.triangles.T.ravel(), np.roll(scene.triangles, -1, axis=1).T.ravel()
+    key = np.minimum(start, end) * np.int64(len(scene.vertices)) + np.maximum(start, end)
+    first = np.unique(key, return_index=True)[1]
+    return scene.vertices[np.stack([start[first], end[first]], axis=1).ravel()].astype(np.float32)
+
+
+def text_of(shell: Shell) -> str:
+    """The counts in words."""
+    modelled, left = (f"{count:,}".replace(",", " ") for count in (shell.modelled, shell.triangles))
+    if shell.triangles < shell.modelled:
+        return f"Frame {shell.frame}: {left} triangles of {modelled}"
+    return f"Frame {shell.frame}: {left} triangles"
+
+
+def draw_facts(layout: UILayout, scene: bpy.types.Scene) -> None:
+    """The button, and the counts while the lines are shown."""
+    shell = Shown.of(scene)
+    layout.operator(
+        "acoustics.show_geometry",
+        text="Show Geometry" if shell is None else "Hide Geometry",
+        icon="MOD_WIREFRAME",
+        depress=shell is not None,
+    )
+    if shell is not None:
+        draw_text(layout, text_of(shell), "INFO")
+
+
+def draw() -> None:
+    """Draw the lines into the current view."""
+    context = bpy.context
+    shell = Shown.of(context.scene)
+    if shell is None or not len(shell.lines) or not context.space_data.overlay.show_overlays:
+        return
+    # Only in a window: the module without one has no such drawing.
+    import gpu
+    from gpu_extras.batch import batch_for_shader
+
+    if shell.lines is not _Batch.lines:
+        shader = gpu.shader.from_builtin("UNIFORM_COLOR")
+        _Batch.lines, _Batch.shader = shell.lines, shader
+        _Batch.batch = batch_for_shader(shader, "LINES", {"pos": shell.lines})
+    gpu.state.blend_set("ALPHA")
+    gpu.state.depth_test_set("LESS_EQUAL")
+    _Batch.shader.uniform_float("color", COLOUR)
+    _Batch.batch.draw(_Batch.shader)
+    gpu.state.depth_test_set("NONE")
+    gpu.state.blend_set("NONE")
+
+
+class _Batch:
+    """What was sent to the graphics card last, for these lines."""
+
+    lines: ClassVar[np.ndarray | None] = None
+    shader: ClassVar[object] = None
+    batch: ClassVar[object] = None
+
+
+def register() -> None:
+    """Register the operator, and draw in all 3D views from now on."""
+    bpy.utils.register_class(ACOUSTICS_OT_show_geometry)
+    _handles.append(bpy.types.SpaceView3D.draw_handler_add(draw, (), "WINDOW", "POST_VIEW"))
+
+
+def unregister() -> None:
+    """Undo `register`."""
+    Shown.shell = _Batch.lines = _Batch.shader = _Batch.batch = None
+    bpy.types.SpaceView3D.draw_handler_remove(_handles.pop(), "WINDOW")
+    bpy.utils.unregister_class(ACOUSTICS_OT_show_geometry)
