@@ -1,0 +1,158 @@
+"""What looks wrong with recordings before anything is learned from them: said in sentences, never mended silently."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import permutations
+
+import numpy as np
+
+from naf_core.measured import find_direct
+from naf_core.recordings.recordingset import RecordingSet, direct_found, places
+
+_SILENT = 1e-4  # of the loudest response
+_CLIPPED = 4  # samples at the peak, one after the other
+_ALIKE = 1e-4  # relative difference below which two responses are one file
+_FEET = 0.3048  # m
+_FIT = 0.6  # a scale or an order of axes that leaves less than this share of the error is suspected
+_MISPLACED = 0.5  # m by which the direct sound may miss its distance
+_SHADOW = 1.0  # dB by which the ear that is turned to the source may be quieter
+_TIGHT = 0.3  # m: delays that fit distances so well hold them
+_LEAST = 5  # responses, for what is read from many
+
+
+def suspicions(recordings: RecordingSet) -> list[str]:
+    """Sentences on what looks wrong, each with the remedy; none where nothing does.
+
+    Looks for silent and clipped responses, the same response at two places, channels swapped, positions in feet, axes
+    swapped, and single positions that the delay contradicts.
+    """
+    return [*_levels(recordings), *_repeated(recordings), *_channels(recordings), *_positions(recordings)]
+
+
+def _levels(recordings: RecordingSet) -> Iterator[str]:
+    peaks = np.abs(recordings.responses).max(axis=2)
+    loudest = peaks.max()
+    if loudest == 0.0:
+        yield "All responses are silent: import the files again."
+        return
+    silent = np.argwhere(peaks < _SILENT * loudest)
+    if len(silent):
+        yield f"{_listed(silent[:, 0])} silent in a channel: record again, or leave it out."
+    rows = [row for row, response in enumerate(recordings.responses) if any(map(_is_clipped, response))]
+    if rows:
+        yield f"{_listed(np.array(rows))} clipped: its peak stays at one value. Record again with less gain."
+
+
+def _is_clipped(samples: np.ndarray) -> bool:
+    """Whether the largest value is held for several samples."""
+    size = np.abs(samples)
+    top = size >= 0.9999 * size.max(initial=0.0)
+    if not size.any():
+        return False
+    same = np.convolve(top, np.ones(_CLIPPED), "valid")
+    return bool(same.max(initial=0.0) >= _CLIPPED)
+
+
+def _repeated(recordings: RecordingSet) -> Iterator[str]:
+    number = places(recordings)
+    energy = np.square(recordings.responses, dtype=np.float64).sum(axis=(1, 2))
+    order = np.argsort(energy)
+    for one, other in zip(order[:-1], order[1:], strict=True):
+        if energy[one] <= 0.0 or number[one] == number[other] or energy[other] > energy[one] * (1.0 + _ALIKE):
+            continue
+        difference = np.square(recordings.responses[one] - recordings.responses[other], dtype=np.float64).sum()
+        if difference < _ALIKE**2 * energy[one]:
+            yield f"Responses {one} and {other} are the same sound at two places: one file was probably named twice."
+
+
+def _channels(recordings: RecordingSet) -> Iterator[str]:
+    """Of two ears, the one turned to the source hears it first and louder."""
+    if recordings.responses.shape[1] != 2:
+        return
+    way = recordings.emitters - recordings.listeners
+    left = np.einsum("nij,ni->nj", recordings.rotations, way)[:, 1] / np.maximum(recordings.distances, 1e-6)
+    beside = np.flatnonzero(np.abs(left) > 0.5)
+    rate, votes = recordings.sample_rate, []
+    for row in beside:
+        first = [find_direct(channel, rate) for channel in recordings.responses[row]]
+        if abs(first[0] - first[1]) < 1e-3 * rate:  # more is no head
+            start = max(min(first) - round(0.0005 * rate), 0)
+            energy = np.square(recordings.responses[row, :, start : start + round(0.003 * rate)]).sum(axis=1)
+            level = 10.0 * np.log10((energy[0] + 1e-30) / (energy[1] + 1e-30)) * np.sign(left[row])
+            if abs(level) > _SHADOW:
+                votes.append(level > 0.0)
+    if len(votes) < min(_LEAST, max(len(beside), 1)):
+        return
+    right = np.mean(votes)
+    if right < 0.3:
+        yield (
+            "The channels seem to be swapped: sources on the left are louder in the second channel."
+            " Swap them, or turn the listener's rotation."
+        )
+    elif right < 0.7:
+        yield "In part of the responses the channels seem to be swapped, or the listener looks elsewhere than is said."
+
+
+def _positions(recordings: RecordingSet) -> Iterator[str]:
+    """Whether delays fit distances as they are, with another unit, or with other axes of one end."""
+    if (recordings.distances < 0.01).any():
+        yield f"{_listed(np.flatnonzero(recordings.distances < 0.01))} emitter and listener at one place: check it."
+    if len(recordings) < _LEAST or np.ptp(recordings.distances) < 0.2:
+        return
+    heard = direct_found(recordings) / recordings.sample_rate * recordings.speed_of_sound
+    error = _scatter(heard, recordings.distances)
+    for scale, unit in ((_FEET, "feet"), (0.01, "centimetres"), (0.001, "millimetres"), (0.0254, "inches")):
+        if _absolute(heard, scale * recordings.distances) < _FIT * _absolute(heard, recordings.distances) and (
+            _scatter(heard, scale * recordings.distances) < _FIT * error
+        ):
+            yield f"Positions seem to be in {unit}: delays fit {scale:g} times the distances. Convert them to metres."
+            return
+    if error > _TIGHT:
+        best = min(permutations(range(3)), key=lambda axes: _scatter(heard, _with_axes(recordings, axes)))
+        if _scatter(heard, _with_axes(recordings, best)) < _FIT * error:
+            names = "".join("xyz"[axis] for axis in best)
+            yield (
+                "Axes of emitters and listeners seem to be swapped: with the emitters'"
+                f" {names} for xyz the delays fit. Give both in the same axes, z up."
+            )
+            return
+    height = np.concatenate([recordings.emitters[:, 2], recordings.listeners[:, 2]])
+    across = np.ptp(np.concatenate([recordings.emitters, recordings.listeners]), axis=0)
+    if np.ptp(height) > 3.0 and across[2] > 2.0 * max(min(across[:2]), 0.5):
+        yield f"Positions span {across[2]:.1f} m in height and {min(across[:2]):.1f} m across: is z up, and in metres?"
+    offset = np.median(heard - recordings.distances)
+    missed = np.abs(heard - recordings.distances - offset)
+    if np.median(missed) > 0.5 * _MISPLACED:
+        yield (
+            f"The direct sounds do not arrive when the positions say: half are off by {np.median(missed):.1f} m or"
+            " more. The delays were cut off, or the positions are wrong. Import with alignment on the onset."
+        )
+        return
+    wrong = np.flatnonzero(missed > _MISPLACED)
+    if len(wrong):
+        miss = ", ".join(f"{missed[row]:.1f} m" for row in wrong[:5])
+        yield f"{_listed(wrong)} seemingly misplaced: the delay is off by {miss}. Check where it was recorded."
+
+
+def _with_axes(recordings: RecordingSet, axes: tuple[int, ...]) -> np.ndarray:
+    """Distances when the coordinates of the emitters are taken in another order."""
+    return np.linalg.norm(recordings.emitters[:, list(axes)] - recordings.listeners, axis=1)
+
+
+def _scatter(heard: np.ndarray, distances: np.ndarray) -> float:
+    """Median distance in m between ``heard`` and ``distances`` when both may begin elsewhere."""
+    difference = heard - distances
+    return float(np.median(np.abs(difference - np.median(difference)))) + 1e-3
+
+
+def _absolute(heard: np.ndarray, distances: np.ndarray) -> float:
+    """Median distance in m between ``heard`` and ``distances``."""
+    return float(np.median(np.abs(heard - distances))) + 1e-3
+
+
+def _listed(rows: np.ndarray) -> str:
+    """The responses of these numbers, as the subject of a sentence."""
+    rows = np.unique(rows)
+    shown = ", ".join(map(str, rows[:8])) + (f" and {len(rows) - 8} more" if len(rows) > 8 else "")
+    return f"Response {shown} is" if len(rows) == 1 else f"Responses {shown} are"
