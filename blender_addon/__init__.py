@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import bpy
 
-from . import curve, fixes, operators, overlay, panels, properties, property_panels, shell
+from . import curve, fixes, operators, overlay, panels, preferences, properties, property_panels, shell, upkeep
 
-_MODULES = (properties, curve, fixes, operators, shell, panels, property_panels, overlay)
+_MODULES = (preferences, properties, curve, fixes, operators, upkeep, shell, panels, property_panels, overlay)
 _commands = []
 
 

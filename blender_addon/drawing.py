@@ -31,10 +31,10 @@ def wrapped(text: str, width: int = WRAP) -> Iterator[str]:
         yield line
 
 
-def draw_text(layout: UILayout, text: str, icon: str) -> None:
+def draw_text(layout: UILayout, text: str, icon: str, width: int = WRAP) -> None:
     """A text in as many lines as it needs."""
     column = layout.column(align=True)
-    for number, line in enumerate(wrapped(text)):
+    for number, line in enumerate(wrapped(text, width)):
         column.label(text=line, icon="BLANK1" if number else icon)
 
 

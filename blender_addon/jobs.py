@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import shutil
 import tempfile
 import time
@@ -20,7 +19,8 @@ from naf_core.errors import UserError
 from naf_core.floormap import FloorMap
 from naf_core.job import Job
 
-from . import floor, reader, sheet, strips, worker
+from . import floor, preferences, reader, sheet, strips, worker
+from .folders import make_folder, output_folder, remove_empty
 from .map_properties import band_of
 from .visibility import as_rendered
 
@@ -142,7 +142,7 @@ def begin(context: bpy.types.Context, wish: Wish, progress: Callable[[float], No
             ground = find_floor(context, wish, reading, warnings)
         job = job_of(scene, wish, reading, ground, warnings)
         job.save(folder)
-        work = worker.start(folder, wish.output)
+        work = worker.start(folder, wish.output, preferences.python(), preferences.current().threads)
         return Running(wish, job, ground, warnings, work, stack.pop_all().close)
 
 
@@ -310,54 +310,3 @@ def result_files(result: dict[str, Any]) -> list[Path]:
     names += [painted.get("legend"), painted.get("image"), result["report"]]
     names += [part["file"] for part in result.get("parts", ())] + list(result.get("impulse_responses", ()))
     return [Path(name) for name in names if name]
-
-
-def output_folder(scene: bpy.types.Scene) -> Path:
-    """The absolute folder that the settings of a scene name; raises UserError where there is none."""
-    directory = scene.acoustics.directory
-    if not directory.strip():
-        raise UserError("There is no output folder: choose one in the Acoustics tab.", scene.name)
-    path = directory
-    if directory.startswith("//"):
-        if not bpy.data.filepath:
-            raise UserError(
-                f"The output folder “{directory}” lies beside the .blend file, which is not saved yet: save"
-                " it, or choose an absolute folder in the Acoustics tab.",
-                scene.name,
-            )
-        path = bpy.path.abspath(directory)
-    path = os.path.expanduser(path)
-    if not os.path.isabs(path):
-        raise UserError(
-            f"The output folder “{directory}” is neither absolute nor relative to the .blend file: let it"
-            " start with // or choose it with the folder button.",
-            scene.name,
-        )
-    return Path(os.path.normpath(path))
-
-
-def make_folder(path: Path) -> Path | None:
-    """Make a folder that can be written to; returns the topmost folder that was made. Raises UserError."""
-    missing = [part for part in (path, *path.parents) if not part.exists()]
-    made = missing[-1] if missing else None
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path):
-            pass
-    except OSError as error:
-        if made is not None:
-            remove_empty(made)
-        raise UserError(
-            f"Nothing can be written to the folder “{path}” ({error.strerror}): choose another output folder."
-        ) from error
-    return made
-
-
-def remove_empty(path: Path) -> None:
-    """Remove a folder and the folders in it as far as they hold no files."""
-    if path.is_dir():
-        for part in path.iterdir():
-            if part.is_dir() and not part.is_symlink():
-                remove_empty(part)
-        if not any(path.iterdir()):
-            path.rmdir()

@@ -260,9 +260,9 @@ def signal_group(process: subprocess.Popen, number: int) -> None:
         pass  # all of them have ended; macOS refuses a group of which only a zombie is left
 
 
-def start(folder: Path, output: Path) -> Worker:
-    """Start the acoustics on a job folder whose results go to ``output``."""
-    return Worker([python_executable(), "-m", "naf_core", "bake", str(folder)], environment(), output)
+def start(folder: Path, output: Path, python: str, threads: int = 0) -> Worker:
+    """Start the acoustics on a job folder whose results go to ``output``; ``threads`` as in `environment`."""
+    return Worker([python, "-m", "naf_core", "bake", str(folder)], environment(threads), output)
 
 
 def python_executable() -> str:
@@ -279,8 +279,11 @@ def python_executable() -> str:
 _THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-def environment() -> dict[str, str]:
-    """This process's environment with a PYTHONPATH on which the worker finds naf_core and what it needs."""
+def environment(threads: int = 0) -> dict[str, str]:
+    """This process's environment with a PYTHONPATH on which the worker finds naf_core and what it needs.
+
+    ``threads`` are the cores that it may use, 0 for all but one.
+    """
     folders: dict[str, None] = {}  # an ordered set
     missing = []
     for package in PACKAGES:
@@ -302,6 +305,6 @@ def environment() -> dict[str, str]:
     result["PYTHONSAFEPATH"] = "1"  # nor a folder beside the .blend
     # One core is left to Blender: threads of linear algebra wait for each other in a busy loop, and where Blender takes
     # a core of two for drawing, a map took thirty times as long.
-    threads = str(max(1, (os.cpu_count() or 1) - 1))
-    result |= {name: threads for name in _THREADS if name not in result}
+    count = str(threads or max(1, (os.cpu_count() or 1) - 1))
+    result |= {name: count for name in _THREADS if threads or name not in result}
     return result

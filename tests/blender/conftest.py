@@ -131,7 +131,7 @@ def acoustics(monkeypatch: pytest.MonkeyPatch) -> dict:
     """A stand-in for the acoustics: "mode" says what it does, "jobs" and "folder" are what it was given."""
     said: dict = {"mode": "done", "jobs": []}
 
-    def start(folder: Path, output: Path) -> worker.Worker:
+    def start(folder: Path, output: Path, *_: object) -> worker.Worker:
         said["jobs"].append(Job.load(folder))
         said["folder"] = folder
         line = [sys.executable, str(Path(__file__).with_name("fake_worker.py")), str(folder), said["mode"]]

@@ -2,58 +2,92 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
+from collections.abc import Iterator
+
 import bpy
 import pytest
 
 import blender_addon
-from blender_addon import curve, operators, overlay
+from blender_addon import curve, operators
 
-PREFIXES = ("ACOUSTICS_", "SCENE_PT_acoustics", "MATERIAL_PT_acoustics", "MATERIAL_MT_acoustics", "VIEW3D_MT_acoustics")
-MENUS = (bpy.types.VIEW3D_MT_object, bpy.types.VIEW3D_MT_add)
+PACKAGE = blender_addon.__name__
+KINDS = (
+    bpy.types.AddonPreferences,
+    bpy.types.Gizmo,
+    bpy.types.GizmoGroup,
+    bpy.types.Header,
+    bpy.types.Menu,
+    bpy.types.Operator,
+    bpy.types.Panel,
+    bpy.types.PropertyGroup,
+    bpy.types.UIList,
+)
 
 
-def ours() -> list[str]:
-    names = [name for name in dir(bpy.types) if name.startswith(PREFIXES)]
-    return names + [name for name in ("OBJECT_PT_acoustics", "DATA_PT_acoustics") if hasattr(bpy.types, name)]
+def ours(thing: object) -> bool:
+    return (getattr(thing, "__module__", None) or "").split(".")[0] == PACKAGE
 
 
-def traces() -> dict[str, object]:
-    """All that the add-on could leave behind."""
-    handlers = {
-        name: len(getattr(bpy.app.handlers, name))
-        for name in dir(bpy.app.handlers)
-        if isinstance(getattr(bpy.app.handlers, name), list)
-    }
+def subclasses(kind: type) -> Iterator[type]:
+    for cls in kind.__subclasses__():
+        yield cls
+        yield from subclasses(cls)
+
+
+def modules() -> list[object]:
+    return [module for name, module in sys.modules.items() if name.split(".")[0] == PACKAGE]
+
+
+def traces() -> dict[str, list]:
+    """All that the add-on could leave behind, each as a list that is empty while it is switched off."""
+    menus = [getattr(bpy.types, name) for name in dir(bpy.types)]
+    handlers = (getattr(bpy.app.handlers, name) for name in dir(bpy.app.handlers))
+    keymaps = bpy.context.window_manager.keyconfigs.addon
+    functions = [function for module in modules() for _, function in inspect.getmembers(module, inspect.isfunction)]
     return {
-        "classes": sorted(ours()),
-        "handlers": handlers,
-        "menus": [len(menu._dyn_ui_initialize()) for menu in MENUS],
-        "properties": [
-            hasattr(owner, "acoustics") for owner in (bpy.types.Scene, bpy.types.Object, bpy.types.Material)
+        "classes": sorted(
+            {cls.__name__ for kind in KINDS for cls in subclasses(kind) if ours(cls) and cls.is_registered}
+        ),
+        "handlers": [entry for listed in handlers if isinstance(listed, list) for entry in listed if ours(entry)],
+        "menus": [
+            (menu.__name__, entry.__name__)
+            for menu in menus
+            for entry in getattr(getattr(menu, "draw", None), "_draw_funcs", ())
+            if ours(entry)
         ],
-        "drawing": len(overlay._handles),
-        "icons": len(curve._previews),
+        "keys": [
+            item.idname
+            for keymap in (keymaps.keymaps if keymaps else ())
+            for item in keymap.keymap_items
+            if item.idname.startswith("acoustics.")
+        ],
+        "timers": [function.__name__ for function in functions if bpy.app.timers.is_registered(function)],
+        "properties": [owner for owner in bpy.types.ID.__subclasses__() if hasattr(owner, "acoustics")],
+        # By convention, `_handles` of a module holds what it draws into spaces.
+        "drawing": [module.__name__ for module in modules() for _ in getattr(module, "_handles", ())],
+        "icons": list(curve._previews),
         "operators": sorted(dir(bpy.ops.acoustics)),
-        "subclasses": len(bpy.types.PropertyGroup.__subclasses__()),
+        "commands": list(blender_addon._commands),
     }
 
 
 def test_nothing_is_left_after_twenty_times() -> None:
     on = traces()
+    for kind in ("handlers", "menus", "properties", "drawing", "icons", "operators", "commands"):
+        assert on[kind], f"the test sees no {kind}"
     assert len(on["classes"]) > 20
     blender_addon.unregister()
     try:
-        off = traces()
-        assert off["classes"] == [] and off["operators"] == []
-        assert off["properties"] == [False] * 3
-        assert (off["drawing"], off["icons"]) == (0, 0)
         for _ in range(20):
             blender_addon.register()
             blender_addon.unregister()
-        assert traces() == off
+        assert {kind: found for kind, found in traces().items() if found} == {}
     finally:
         blender_addon.register()
-    assert traces() == on
+    for kind, found in traces().items():
+        assert len(found) == len(on[kind]), kind
 
 
 def test_a_running_job_ends_with_the_add_on(scene, acoustics) -> None:
@@ -85,8 +119,10 @@ def test_what_is_for_people_stands_in_a_menu_for_the_search() -> None:
     assert set(dir(bpy.ops.acoustics)) - {name.split(".")[1] for name in listed} == {
         "add_speaker",
         "cancel",
+        "clear_cache",
         "fix",
         "material_preset_add",
+        "test_python",
     }
 
 

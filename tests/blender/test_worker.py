@@ -207,6 +207,8 @@ def test_the_environment_leaves_a_core_to_blender_unless_the_person_says_otherwi
         found = worker.environment()
         assert found["OPENBLAS_NUM_THREADS"] == found["MKL_NUM_THREADS"] == threads
         assert found["OMP_NUM_THREADS"] == "7"
+    # The preferences come first.
+    assert {worker.environment(3)[name] for name in worker._THREADS} == {"3"}
 
 
 def test_the_environment_drops_what_steers_python(monkeypatch):
