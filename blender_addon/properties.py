@@ -142,7 +142,7 @@ def register() -> None:
     for cls in _CLASSES:
         bpy.utils.register_class(cls)
     bpy.types.Scene.acoustics = PointerProperty(type=SceneAcoustics)
-    bpy.types.Object.acoustics = PointerProperty(type=ObjectAcoustics)
+    bpy.types.Object.acoustics = PointerProperty(type=ObjectAcoustics, override={"LIBRARY_OVERRIDABLE"})
     bpy.types.Material.acoustics = PointerProperty(type=MaterialAcoustics)
 
 

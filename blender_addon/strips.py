@@ -123,10 +123,10 @@ def silence(objects: Iterable[bpy.types.Object]) -> Warnings:
     warnings: Warnings = []
     for item in objects:
         sounding = [(track, strip) for track, strip in sound_strips(item) if not strip.mute]
-        if sounding and not item.is_editable:
+        if sounding and not keeps_notes(item):
             message = (
                 f"“{item.name}” is linked from another file and plays beside the baked sound: make it"
-                " local, or mute it there."
+                " local, mute it there, or set its acoustics there once so that they can be overridden here."
             )
             warnings.append((message, item.name))
             continue
@@ -135,6 +135,18 @@ def silence(objects: Iterable[bpy.types.Object]) -> Warnings:
             note = item.acoustics.silenced.add()
             note.track, note.strip = track.name, strip.name
     return warnings
+
+
+def keeps_notes(item: bpy.types.Object) -> bool:
+    """Whether what is noted on an object is saved with this file.
+
+    From Blender 5.0 on an override takes over our settings only where the linked object has any of its own.
+    """
+    reference = None if item.override_library is None else item.override_library.reference
+    if reference is None or bpy.app.version < (5, 0):
+        return item.is_editable
+    stored = reference.bl_system_properties_get()
+    return item.is_editable and stored is not None and "acoustics" in stored
 
 
 def restore(scene: bpy.types.Scene) -> Warnings:

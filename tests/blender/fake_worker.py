@@ -58,7 +58,7 @@ def main(folder, mode):
     if job["kind"] == "bake":
         channels = 4 if job["format"].startswith("ambix") else 2
         samples = np.zeros((int(job["n_frames"] / job["fps"] * job["sample_rate"]), channels))
-        names = [(emitter["name"], output / f"{emitter['name']}.wav") for emitter in job["emitters"]]
+        names = [(e["name"], output / f"{e['name'].replace('/', '_')}.wav") for e in job["emitters"]]
         result["stems"] = [{"emitter": name, "file": str(path)} for name, path in names]
         if job["mix"]:
             result["mix"] = str(output / "mix.wav")
