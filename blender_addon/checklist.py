@@ -14,7 +14,7 @@ import bpy
 
 from . import sheet, strips
 from .reader import frames_of
-from .speakers import always_hidden, sound_strips
+from .speakers import always_hidden, heard_strips, sound_strips
 from .surfaces import is_default
 
 _LOOK_AGAIN_S = 3.0  # how long the answer of the file system is believed
@@ -66,6 +66,10 @@ def why_silent(item: bpy.types.Object) -> tuple[str, Remedy | None] | None:
         return "its sound file is missing", Remedy("acoustics.choose_sound", "Choose…", {"speaker": item.name})
     if always_hidden(item):
         return "hidden in renders", _fix("SHOW", "Show", item)
+    if not _in_shown_collection(item):
+        return "in no collection that renders show", _fix("LINK", "Link to Scene", item)
+    if any(sound_strips(item)) and not any(heard_strips(item)):
+        return "muted in the NLA", _fix("STRIPS", "Unmute", item)
     if item.data.animation_data is None:
         if item.data.muted:
             return "muted", _fix("UNMUTE", "Unmute", item)
@@ -80,8 +84,25 @@ def _fix(kind: str, label: str, item: bpy.types.Object) -> Remedy | None:
     return Remedy("acoustics.fix", label, {"kind": kind, "target": item.name}) if editable else None
 
 
+def _in_shown_collection(item: bpy.types.Object) -> bool:
+    """Whether a render of the current view layer shows a collection that an object is in."""
+    own = set(item.users_collection)
+    layers = [bpy.context.view_layer.layer_collection]
+    for layer in layers:  # grows while it is walked
+        if layer.exclude or layer.collection.hide_render:
+            continue
+        if layer.collection in own:
+            return True
+        layers.extend(layer.children)
+    return False
+
+
 def _listener(scene: bpy.types.Scene) -> Iterator[Finding]:
-    if scene.acoustics.listener is None and scene.camera is None:
+    chosen = scene.acoustics.listener
+    if chosen is not None and scene.objects.get(chosen.name) != chosen:
+        text = f"The listener “{chosen.name}” is not in this scene"
+        yield Finding(text, Remedy("acoustics.fix", "Use the Camera", {"kind": "NO_LISTENER"}), True)
+    if chosen is None and scene.camera is None and not _marked(scene):
         others = any(item.type == "CAMERA" for item in scene.objects)
         label = "Use a Camera" if others else "Add a Camera"
         yield Finding("Nobody listens: no camera is active", Remedy("acoustics.fix", label, {"kind": "CAMERA"}), True)
@@ -108,20 +129,39 @@ def _speaker(scene: bpy.types.Scene, item: bpy.types.Object) -> Iterator[Finding
     if silent is not None:
         yield Finding(f"{item.name}: {silent[0]}", silent[1])
         return
-    starts = [strip.frame_start for _, strip in sound_strips(item)]
+    starts = [strip.frame_start for strip in heard_strips(item)]
     if starts and min(starts) >= frames_of(scene).stop:
         yield Finding(f"{item.name}: its sound starts after the last frame", _fix("START", "Move", item))
-    if item.data.animation_data is None and abs(item.data.pitch - 1.0) > 1e-4:
-        yield Finding(f"{item.name}: its pitch is not followed", _fix("PITCH", "Set to 1", item))
+    if item.data.animation_data is None:
+        yield from _cone(item)
+
+
+def _cone(item: bpy.types.Object) -> Iterator[Finding]:
+    data = item.data
+    if data.cone_angle_inner >= 360.0 and data.cone_angle_outer >= 360.0:
+        return
+    if data.cone_volume_outer >= 1.0:
+        text = f"{item.name}: its cone changes nothing, since the volume outside is 1"
+        yield Finding(text, _fix("CONE_VOLUME", "Set to 0", item))
+    elif not item.acoustics.use_cone:
+        yield Finding(f"{item.name}: its cone is set but not used", _fix("CONE", "Use Cone", item))
+    elif data.cone_angle_inner > data.cone_angle_outer:
+        text = f"{item.name}: its inner cone is wider than the outer one, and taken to be as wide as that"
+        yield Finding(text, _fix("CONE_ANGLE", "Set Inner to Outer", item))
 
 
 def _cameras(scene: bpy.types.Scene) -> Iterator[Finding]:
     if scene.acoustics.listener is not None or scene.camera is None:
         return
     cameras = sum(item.type == "CAMERA" for item in scene.objects)
-    marked = any(marker.camera is not None for marker in scene.timeline_markers)
-    if cameras > 1 and not marked:
-        yield Finding(f"{cameras} cameras: “{scene.camera.name}” listens, since it is the active one")
+    if cameras > 1 and not _marked(scene):
+        name = scene.camera.name
+        keep = Remedy("acoustics.fix", f"Keep “{name}”", {"kind": "KEEP_CAMERA"})
+        yield Finding(f"{cameras} cameras: “{name}” listens, since it is the active one", keep)
+
+
+def _marked(scene: bpy.types.Scene) -> bool:
+    return any(marker.camera is not None for marker in scene.timeline_markers)
 
 
 def _materials(scene: bpy.types.Scene) -> Iterator[Finding]:

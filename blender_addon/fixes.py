@@ -35,8 +35,28 @@ def _include(_context: Context, item: bpy.types.Object) -> None:
     item.acoustics.include = True
 
 
-def _pitch(_context: Context, item: bpy.types.Object) -> None:
-    item.data.pitch = 1.0
+def _link(context: Context, item: bpy.types.Object) -> None:
+    if item.name not in context.scene.collection.objects:
+        context.scene.collection.objects.link(item)
+
+
+def _strips(_context: Context, item: bpy.types.Object) -> None:
+    for track, strip in sound_strips(item):
+        track.mute = strip.mute = False
+    for track in item.animation_data.nla_tracks:
+        track.is_solo = False
+
+
+def _cone(_context: Context, item: bpy.types.Object) -> None:
+    item.acoustics.use_cone = True
+
+
+def _cone_volume(_context: Context, item: bpy.types.Object) -> None:
+    item.data.cone_volume_outer = 0.0
+
+
+def _cone_angle(_context: Context, item: bpy.types.Object) -> None:
+    item.data.cone_angle_inner = item.data.cone_angle_outer
 
 
 def _start(context: Context, item: bpy.types.Object) -> None:
@@ -58,6 +78,14 @@ def _camera(context: Context, _item: None) -> None:
     scene.camera = camera
 
 
+def _keep_camera(context: Context, _item: None) -> None:
+    context.scene.acoustics.listener = context.scene.camera
+
+
+def _no_listener(context: Context, _item: None) -> None:
+    context.scene.acoustics.listener = None
+
+
 def _folder(context: Context, _item: None) -> None:
     context.scene.acoustics.property_unset("directory")
 
@@ -71,9 +99,15 @@ FIXES: dict[str, tuple[str, str, Callable, bool]] = {
     "UNMUTE": ("Unmute", "Unmute the Speaker, with a volume of 1 where it was 0", _unmute, True),
     "SHOW": ("Show", "Show the Speaker in renders, so that it is heard", _show, True),
     "INCLUDE": ("Include", "Let bakes and maps hear the Speaker", _include, True),
-    "PITCH": ("Pitch", "Set the pitch of the Speaker to 1", _pitch, True),
+    "LINK": ("Link", "Link the Speaker to the scene itself, which renders show", _link, True),
+    "STRIPS": ("Strips", "Unmute the NLA sound strips of the Speaker", _strips, True),
+    "CONE": ("Cone", "Let the sound of the Speaker follow its cone", _cone, True),
+    "CONE_VOLUME": ("Cone Volume", "Set the volume outside the cone of the Speaker to 0", _cone_volume, True),
+    "CONE_ANGLE": ("Cone Angle", "Make the inner cone of the Speaker as wide as the outer one", _cone_angle, True),
     "START": ("Start", "Move the sound strips of the Speaker to the first frame of the bake", _start, True),
     "CAMERA": ("Camera", "Let a camera of the scene listen, or a new one at the 3D cursor", _camera, False),
+    "KEEP_CAMERA": ("Keep Camera", "Let the active camera listen whichever is active later", _keep_camera, False),
+    "NO_LISTENER": ("No Listener", "Let the active camera listen instead of the chosen object", _no_listener, False),
     "FOLDER": ("Folder", "Write to the folder “acoustics” beside the .blend file", _folder, False),
     "RESTORE": ("Restore", "Let Speakers sound again that were silenced for baked strips", _restore, False),
 }

@@ -1,4 +1,4 @@
-"""Where Speakers and the listener are at each frame, how they are turned, and how loud Speakers play."""
+"""Where Speakers and the listener are at each frame, how they are turned, and how Speakers play."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ _LOOK_ALONG_Z = ("CAMERA", "SPEAKER", "LIGHT")
 
 @dataclass(frozen=True)
 class Motion:
-    """Paths over the frames that were read: ``paths`` and ``volumes`` in the order of the Speakers.
+    """Paths over the frames that were read: ``paths``, ``volumes`` and so on in the order of the Speakers.
 
-    ``volumes`` (T,) are linear, 0 while a Speaker is muted or hidden in renders. ``listener`` is the path of
-    the listener, or None where none was asked for.
+    ``volumes`` (T,) are linear, 0 while a Speaker is muted or hidden in renders; ``pitches`` (T,) are how fast
+    Speakers play. ``listener`` is the path of the listener, or None where none was asked for.
     """
 
     paths: tuple[Trajectory, ...]
     volumes: tuple[np.ndarray, ...]
+    pitches: tuple[np.ndarray, ...]
     listener: Trajectory | None
 
 
@@ -89,7 +90,7 @@ def read_motion(
     n_frames, fps = len(frames), scene.render.fps / scene.render.fps_base
     hears = listener is not None or follow_camera
     gathered = [_Samples(np.empty((n_frames, 3)), np.empty((n_frames, 3, 3))) for _ in range(len(speakers) + hears)]
-    volumes = np.empty((len(speakers), n_frames))
+    volumes, pitches = np.empty((2, len(speakers), n_frames))
     heard_from = listener
     for item in speakers:
         item.data.update_tag()  # setting Speaker.muted does not tell the depsgraph
@@ -98,8 +99,9 @@ def read_motion(
         for index, item in enumerate(speakers):
             evaluated = _evaluated(item, depsgraph)
             _gather(gathered[index], place, evaluated.matrix_world, looks_along_z=True)
-            silent = evaluated.data.muted or evaluated.hide_render
-            volumes[index, place] = 0.0 if silent else evaluated.data.volume
+            data = evaluated.data
+            volumes[index, place] = 0.0 if data.muted or evaluated.hide_render else data.volume
+            pitches[index, place] = data.pitch
         if hears:
             # A camera of the scene is looked through along -Z, whatever its type.
             heard_from = camera_at(scene, frame) if follow_camera else listener
@@ -122,7 +124,7 @@ def read_motion(
                 heard_from.name,
             )
         ears = _path(times, gathered[-1], frames, heard_from.name, metres_per_unit, warnings)
-    return Motion(tuple(paths), tuple(volumes), ears)
+    return Motion(tuple(paths), tuple(volumes), tuple(pitches), ears)
 
 
 def _evaluated(item: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> bpy.types.Object:

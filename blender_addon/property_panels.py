@@ -190,6 +190,10 @@ def draw_object(layout: UILayout, item: bpy.types.Object) -> None:
         return
     layout.prop(item.acoustics, "include")
     layout.prop(item.acoustics, "level", text="Level (dB(A))")
+    layout.prop(item.acoustics, "use_cone")
+    row = layout.row()
+    row.active = item.acoustics.use_cone
+    row.prop(item.acoustics, "cone_size")
     if item.acoustics.silenced:
         drawing.draw_text(layout, "Silent in playback: the baked strips play it. Clear lets it sound again.", "INFO")
 

@@ -15,7 +15,7 @@ from naf_core.scene import Emitter, Listener, Scene
 
 from .geometry import boxes, metres_per_unit, read_scene
 from .motion import camera_at, cameras_of, read_motion
-from .speakers import sound_file, speakers_of, starts_of, unheard_settings, with_sound
+from .speakers import cone_of, sound_file, speakers_of, starts_of, with_sound
 from .surfaces import AcousticChoice, material_of
 from .visibility import as_rendered, in_view
 
@@ -110,15 +110,15 @@ def read(
             )
 
     emitters = []
-    for item, path, volume in zip(speakers, motion.paths, motion.volumes, strict=True):
+    for item, path, volume, pitch in zip(speakers, motion.paths, motion.volumes, motion.pitches, strict=True):
         starts = starts_of(item, frames[0], len(frames), fps, warnings)
         if not volume.any() or not starts:
             message = f"The Speaker “{item.name}” is muted, hidden or at volume 0 throughout and left out."
             warnings.append((message, item.name))
             continue
-        warnings += unheard_settings(item)
+        cone = cone_of(item, warnings)
         sound = sound_file(item, folder)
-        emitters.append(Emitter(item.name, path, sound, starts, volume, item.acoustics.level))
+        emitters.append(Emitter(item.name, path, sound, starts, volume, item.acoustics.level, cone, pitch))
     if not emitters:
         span = f"frame {frames[0]}" if len(frames) == 1 else f"frames {frames[0]} to {frames[-1]}"
         raise UserError(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import bpy
 
+from naf_core.directivity import Cone
 from naf_core.errors import UserError
 
 from .animation import curves_of
@@ -70,8 +71,7 @@ def starts_of(
     Blender starts the sound where an NLA sound strip starts, and plays it to its end whatever the strip's
     length. Strips that were muted for playback by a bake count as sounding.
     """
-    strips = list(sound_strips(item))
-    if not strips:
+    if not any(sound_strips(item)):
         warnings.append(
             (
                 f"The Speaker “{item.name}” has no NLA sound strip: it is taken to start at frame {first_frame}.",
@@ -79,13 +79,7 @@ def starts_of(
             )
         )
         return (0.0,)
-    noted = {(note.track, note.strip) for note in item.acoustics.silenced}
-    solo = any(track.is_solo for track in item.animation_data.nla_tracks)
-    starts = []
-    for track, strip in strips:
-        muted = strip.mute and (track.name, strip.name) not in noted
-        if not (muted or track.mute or (solo and not track.is_solo)):
-            starts.append((strip.frame_start - first_frame) / fps)
+    starts = [(strip.frame_start - first_frame) / fps for strip in heard_strips(item)]
     if starts and n_frames > 1 and min(starts) >= n_frames / fps:
         warnings.append(
             (
@@ -96,14 +90,19 @@ def starts_of(
     return tuple(sorted(starts))
 
 
-def unheard_settings(item: bpy.types.Object) -> Iterator[tuple[str, str]]:
-    """Warnings of settings of a Speaker that a bake does not follow."""
+def cone_of(item: bpy.types.Object, warnings: Warnings) -> Cone | None:
+    """The cone of a Speaker, None where it does without; Blender cannot animate it. Raises UserError."""
+    if not item.acoustics.use_cone:
+        return None
     data = item.data
-    animated = any(curve.data_path == "pitch" for curve in curves_of(data.animation_data))
-    if animated or abs(data.pitch - 1.0) > 1e-4:
-        yield f"The pitch of “{item.name}” is not followed: it plays as if it were 1.", item.name
-    if data.cone_volume_outer < 1.0 and data.cone_angle_inner < 360.0:
-        yield f"The cone of “{item.name}” is not followed: it sounds alike in all directions.", item.name
+    inner, outer, volume = data.cone_angle_inner, data.cone_angle_outer, data.cone_volume_outer
+    if inner > outer and volume < 1.0:
+        message = f"The inner cone of “{item.name}” is wider than the outer one: it is taken to be as wide as that."
+        warnings.append((message, item.name))
+    try:
+        return Cone(min(inner, outer), outer, volume, item.acoustics.cone_size or None)
+    except UserError as error:
+        raise UserError(f"The cone of “{item.name}” is out of range. {error.message}", item.name) from error
 
 
 def sound_strips(item: bpy.types.Object) -> Iterator[tuple[bpy.types.NlaTrack, bpy.types.NlaStrip]]:
@@ -111,6 +110,16 @@ def sound_strips(item: bpy.types.Object) -> Iterator[tuple[bpy.types.NlaTrack, b
     if item.animation_data is not None:
         for track in item.animation_data.nla_tracks:
             yield from ((track, strip) for strip in track.strips if strip.type == "SOUND")
+
+
+def heard_strips(item: bpy.types.Object) -> Iterator[bpy.types.NlaStrip]:
+    """Those of the NLA sound strips of an object that sound, or would but for a bake that plays in their place."""
+    noted = {(note.track, note.strip) for note in item.acoustics.silenced}
+    solo = item.animation_data is not None and any(track.is_solo for track in item.animation_data.nla_tracks)
+    for track, strip in sound_strips(item):
+        muted = strip.mute and (track.name, strip.name) not in noted
+        if not (muted or track.mute or (solo and not track.is_solo)):
+            yield strip
 
 
 def sound_file(item: bpy.types.Object, folder: Path) -> str:

@@ -54,13 +54,37 @@ def test_a_camera_of_the_scene_is_taken_before_a_new_one_is_made(camera: Callabl
         (lambda item: setattr(item.data, "volume", 0.0), "volume is 0"),
         (lambda item: setattr(item.acoustics, "include", False), "left out"),
         (lambda item: setattr(item, "hide_render", True), "hidden in renders"),
-        (lambda item: setattr(item.data, "pitch", 2.0), "pitch"),
+        (lambda item: setattr(strips_of(item)[0], "mute", True), "muted in the NLA"),
+        (lambda item: setattr(item.animation_data.nla_tracks[0], "mute", True), "muted in the NLA"),
+        (lambda item: move_to_hidden(item), "in no collection"),
+        (lambda item: cone(item, 60.0, 90.0, 1.0), "volume outside is 1"),
+        (lambda item: cone(item, 90.0, 60.0, 0.5), "inner cone is wider"),
+        (lambda item: (cone(item, 60.0, 90.0, 0.5), setattr(item.acoustics, "use_cone", False)), "not used"),
     ],
 )
 def test_what_keeps_a_speaker_silent_is_mended(scene, change: Callable, words: str) -> None:
     change(bpy.data.objects["Talker"])
     mend(f"Talker: {words}" if words in ("muted", "left out") else words)
     assert bpy.data.objects["Talker"].data.volume == 1.0
+    assert not any("Talker" in text for text in texts())
+
+
+def strips_of(item: bpy.types.Object) -> list[bpy.types.NlaStrip]:
+    return [strip for _, strip in strips.sound_strips(item)]
+
+
+def move_to_hidden(item: bpy.types.Object) -> None:
+    """Leave the Speaker in a collection alone that renders do not show."""
+    hidden = bpy.data.collections.new("Hidden")
+    bpy.context.scene.collection.children.link(hidden)
+    hidden.hide_render = True
+    for collection in item.users_collection:
+        collection.objects.unlink(item)
+    hidden.objects.link(item)
+
+
+def cone(item: bpy.types.Object, inner: float, outer: float, volume: float) -> None:
+    item.data.cone_angle_inner, item.data.cone_angle_outer, item.data.cone_volume_outer = inner, outer, volume
 
 
 def test_a_speaker_without_sound_or_with_a_missing_file(scene, sound_path: Path, tmp_path: Path) -> None:
@@ -84,8 +108,25 @@ def test_a_sound_after_the_last_frame_is_moved(scene) -> None:
 def test_two_cameras_say_which_one_listens(scene, camera: Callable) -> None:
     camera("Second")
     assert any(text.startswith("2 cameras: “Camera” listens") for text in texts())
+    mend("2 cameras")
+    assert scene.acoustics.listener.name == "Camera"
+    scene.acoustics.listener = None
     scene.timeline_markers.new("Cut", frame=12).camera = bpy.data.objects["Second"]
     assert not any("2 cameras" in text for text in texts())
+
+
+def test_cameras_of_markers_listen_without_an_active_one(scene) -> None:
+    scene.timeline_markers.new("Cut", frame=12).camera = scene.camera
+    scene.camera = None
+    assert not any("Nobody listens" in text for text in texts())
+
+
+def test_a_listener_of_another_scene_is_named(scene) -> None:
+    other = bpy.data.objects.new("Ghost", None)
+    scene.acoustics.listener = other
+    assert next(iter(checklist.findings(scene))).serious
+    mend("“Ghost” is not in this scene")
+    assert scene.acoustics.listener is None
 
 
 def test_unknown_materials_are_chosen_by_search(scene) -> None:

@@ -51,6 +51,29 @@ def test_everything_of_a_room(room: None, folder: Path, sound_path: Path) -> Non
     assert reading.warnings == ()
 
 
+def test_cones_and_keyed_pitch_are_read(room: None, folder: Path, key: Callable) -> None:
+    data = bpy.data.objects["Speaker"].data
+    data.cone_angle_inner, data.cone_angle_outer, data.cone_volume_outer = 90.0, 180.0, 0.25
+    key(data, "pitch", {1: 1.0, 10: 1.9})
+    (emitter,) = read_it(folder).emitters
+    assert (emitter.cone.inner, emitter.cone.outer, emitter.cone.outer_gain) == (90.0, 180.0, 0.25)
+    np.testing.assert_allclose(emitter.pitch, np.linspace(1.0, 1.9, 10), atol=1e-5)
+    # Unturned, it looks down.
+    np.testing.assert_allclose(emitter.trajectory.rotations[0][:, 0], [0, 0, -1], atol=1e-6)
+
+
+def test_a_cone_that_is_no_number_is_named(room: None, folder: Path, tmp_path: Path) -> None:
+    bpy.data.objects["Speaker"].data.cone_angle_inner = float("nan")
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "nan.blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "nan.blend"))
+    with pytest.raises(UserError, match="cone of “Speaker” is out of range"):
+        read_it(folder)
+
+
+def test_a_plain_speaker_has_no_cone(room: None, folder: Path) -> None:
+    assert read_it(folder).emitters[0].cone is None
+
+
 def test_one_frame_for_a_map_needs_no_camera(room: None, folder: Path, key: Callable) -> None:
     bpy.context.scene.camera = None
     key(bpy.data.objects["Speaker"], "location", {1: (0.0, 0.0, 0.0), 11: (10.0, 0.0, 0.0)})

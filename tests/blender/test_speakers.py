@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from blender_addon.speakers import sound_file, speakers_of, starts_of, unheard_settings, with_sound
+from blender_addon.speakers import cone_of, sound_file, speakers_of, starts_of, with_sound
 from naf_core.errors import UserError
 
 Make = Callable[..., bpy.types.Object]
@@ -126,16 +126,43 @@ def test_a_start_after_the_end_is_said(speaker: Make) -> None:
     assert warnings == []
 
 
-def test_settings_that_are_not_followed_are_said(speaker: Make, key: Callable) -> None:
-    plain, fast, bending, narrow = (speaker(name) for name in ("Plain", "Fast", "Bending", "Narrow"))
-    fast.data.pitch = 2.0
-    key(bending.data, "pitch", {5: 1.0, 9: 3.0})
-    bpy.context.scene.frame_set(1)
-    narrow.data.cone_angle_inner, narrow.data.cone_volume_outer = 60.0, 0.0
-    assert list(unheard_settings(plain)) == []
-    assert "pitch" in next(unheard_settings(fast))[0]
-    assert "pitch" in next(unheard_settings(bending))[0]
-    assert "cone" in next(unheard_settings(narrow))[0]
+# Their cones.
+
+
+def set_cone(item: bpy.types.Object, inner: float, outer: float, volume: float) -> bpy.types.Object:
+    item.data.cone_angle_inner, item.data.cone_angle_outer, item.data.cone_volume_outer = inner, outer, volume
+    return item
+
+
+def test_a_cone_is_that_of_the_speaker(speaker: Make) -> None:
+    item, warnings = set_cone(speaker(), 60.0, 90.0, 0.25), []
+    item.acoustics.cone_size = 0.1
+    found = cone_of(item, warnings)
+    assert (found.inner, found.outer, found.outer_gain, found.radius) == (60.0, 90.0, 0.25, pytest.approx(0.1))
+    assert warnings == []
+    item.acoustics.use_cone = False
+    assert cone_of(item, warnings) is None
+
+
+def test_a_speaker_as_it_is_made_sends_alike_in_all_directions(speaker: Make) -> None:
+    assert cone_of(speaker(), []).even
+
+
+def test_an_inner_cone_wider_than_the_outer_one_is_said(speaker: Make) -> None:
+    warnings: list = []
+    assert cone_of(set_cone(speaker(), 360.0, 90.0, 0.0), warnings).inner == 90.0
+    assert "“Speaker” is wider" in warnings[0][0]
+    assert cone_of(set_cone(speaker(), 360.0, 90.0, 1.0), warnings).even
+    assert len(warnings) == 1
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_cone_that_is_no_number_is_named(speaker: Make, place: int) -> None:
+    values = [60.0, 90.0, 0.5]
+    values[place] = np.nan
+    with pytest.raises(UserError, match=r"cone of “Speaker” is out of range.*nan.*give") as caught:
+        cone_of(set_cone(speaker(), *values), [])
+    assert caught.value.object_name == "Speaker"
 
 
 # What they play.
