@@ -53,8 +53,8 @@ def make_folder(path: Path) -> Path | None:
 
 
 def remove_empty(path: Path) -> None:
-    """Remove a folder and the folders in it as far as they hold no files."""
-    if path.is_dir():
+    """Remove a folder and the folders in it as far as they hold no files and no job works in them."""
+    if path.is_dir() and not path.name.startswith(".part-"):
         for part in path.iterdir():
             if part.is_dir() and not part.is_symlink():
                 remove_empty(part)

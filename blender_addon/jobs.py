@@ -6,8 +6,8 @@ import math
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,12 +35,13 @@ PLAYABLE = ("binaural", "stereo", "stereo-ortf", "stereo-ab", "mono")
 class Wish:
     """What a person asks for.
 
-    ``kind`` is "bake" or "map", ``output`` the absolute folder for the files, ``map_frame`` the frame of the
-    map or None for no map, ``map_step`` the frames from one map to the next where there are several, else 0.
+    ``kind`` is "bake" or "map", ``scene`` the session_uid of the scene, which outlasts undo and new names,
+    ``output`` the absolute folder for the files, ``map_frame`` the frame of the map or None for no map,
+    ``map_step`` the frames from one map to the next where there are several, else 0.
     """
 
     kind: str
-    scene_name: str
+    scene: int
     output: Path
     map_frame: int | None
     map_step: int = 0
@@ -52,7 +53,7 @@ class Wish:
         frame = scene.frame_current if settings.map_current_frame else settings.map_frame
         wants_map = kind == "map" or settings.map_with_bake
         step = 0 if settings.map_time == "FRAME" else settings.map_step
-        return cls(kind, scene.name, output or output_folder(scene), frame if wants_map else None, step)
+        return cls(kind, scene.session_uid, output or output_folder(scene), frame if wants_map else None, step)
 
     @property
     def frames(self) -> tuple[int, ...] | None:
@@ -61,9 +62,9 @@ class Wish:
 
 
 class Running:
-    """A job whose worker is running; it holds objects of the .blend by name, since undo may replace them.
+    """A job whose worker is running; it holds nothing of the .blend but session_uids, since undo may replace all.
 
-    ``clean`` removes what only the work needs.
+    ``speakers`` are the session_uids of those that are heard, ``clean`` removes what only the work needs.
     """
 
     def __init__(
@@ -71,12 +72,13 @@ class Running:
         wish: Wish,
         job: Job,
         ground: floor.Floor | None,
+        speakers: frozenset[int],
         warnings: Warnings,
         work: worker.Worker,
         clean: Callable[[], None],
     ) -> None:
         self.wish, self.job, self.ground, self.warnings = wish, job, ground, warnings
-        self.worker = work
+        self.speakers, self.worker = speakers, work
         self.fraction, self.message = 0.0, "Starting"
         self._start, self._clean = time.monotonic(), clean
 
@@ -105,7 +107,11 @@ class Running:
     def finish(self) -> None:
         """Write the results into the .blend; raises UserError, with nothing changed, where that fails."""
         try:
-            write_results(self.wish, self.job, self.ground, self.worker.result, self.warnings)
+            scene = next((scene for scene in bpy.data.scenes if scene.session_uid == self.wish.scene), None)
+            if scene is None:
+                raise UserError(f"The scene “{self.job.scene_name}” is gone: the files are in {self.wish.output}.")
+            speakers = [item for item in scene.objects if item.session_uid in self.speakers]
+            write_results(scene, self.job, self.ground, speakers, self.worker.result, self.warnings)
         finally:
             self.close()
 
@@ -132,18 +138,33 @@ def begin(context: bpy.types.Context, wish: Wish, progress: Callable[[float], No
         made = make_folder(wish.output)
         if made is not None:
             stack.callback(remove_empty, made)
-        folder = Path(tempfile.mkdtemp(prefix="acoustics-", dir=bpy.app.tempdir or None))
-        stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        bake = wish.kind == "bake"
-        reading = reader.read(context, folder, frames=wish.frames, with_listener=bake, progress=progress)
+        with writing_temporary_files():
+            folder = Path(tempfile.mkdtemp(prefix="acoustics-", dir=bpy.app.tempdir or None))
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            bake = wish.kind == "bake"
+            reading = reader.read(context, folder, frames=wish.frames, with_listener=bake, progress=progress)
         warnings = list(reading.warnings)
         ground = None
         if wish.map_frame is not None:
             ground = find_floor(context, wish, reading, warnings)
         job = job_of(scene, wish, reading, ground, warnings)
-        job.save(folder)
+        with writing_temporary_files():
+            job.save(folder)
+        speakers = frozenset(scene.objects[emitter.name].session_uid for emitter in job.emitters)
         work = worker.start(folder, wish.output, preferences.python(), preferences.current().threads)
-        return Running(wish, job, ground, warnings, work, stack.pop_all().close)
+        return Running(wish, job, ground, speakers, warnings, work, stack.pop_all().close)
+
+
+@contextmanager
+def writing_temporary_files() -> Iterator[None]:
+    """Tell people what to do where the folder for temporary files cannot be written to."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"The folder for temporary files cannot be written to ({error.strerror or error}): free some space, or"
+            " choose another in Edit > Preferences > File Paths."
+        ) from error
 
 
 def find_floor(
@@ -259,11 +280,15 @@ def kept_speakers(scene: bpy.types.Scene, wish: Wish, reading: reader.Reading) -
     return kept
 
 
-def write_results(wish: Wish, job: Job, ground: floor.Floor | None, result: dict[str, Any], warnings: Warnings) -> None:
-    """Put the sounds into the sequencer, silence the Speakers and paint the floor."""
-    scene = bpy.data.scenes.get(wish.scene_name)
-    if scene is None:
-        raise UserError(f"The scene “{wish.scene_name}” is gone: the files are in {wish.output}.")
+def write_results(
+    scene: bpy.types.Scene,
+    job: Job,
+    ground: floor.Floor | None,
+    speakers: Sequence[bpy.types.Object],
+    result: dict[str, Any],
+    warnings: Warnings,
+) -> None:
+    """Put the sounds into the sequencer, silence the ``speakers`` that they replace and paint the floor."""
     for path in result_files(result):
         if not path.is_file():
             raise UserError(f"“{path}” was removed before it could be used: bake again.")
@@ -275,11 +300,13 @@ def write_results(wish: Wish, job: Job, ground: floor.Floor | None, result: dict
         first, last = (int(frame) for frame in painted["frames"])
         shown = job.map.quantity, job.map.palette, range(first, last + 1)
         sheet.lay(scene, ground, sheet.Map(image, legend, *limits, job.map.unit, *shown))
-    if wish.kind == "bake":
-        warnings += place_sounds(scene, job, result)
+    if job.kind == "bake":
+        warnings += place_sounds(scene, job, speakers, result)
 
 
-def place_sounds(scene: bpy.types.Scene, job: Job, result: dict[str, Any]) -> Warnings:
+def place_sounds(
+    scene: bpy.types.Scene, job: Job, speakers: Sequence[bpy.types.Object], result: dict[str, Any]
+) -> Warnings:
     """Put the mix and the stems into the sequencer and silence the Speakers that they replace."""
     warnings: Warnings = []
     mix = result["mix"]
@@ -292,8 +319,7 @@ def place_sounds(scene: bpy.types.Scene, job: Job, result: dict[str, Any]) -> Wa
     warnings += strips.place(scene, tracks, job.frame_start)
     warnings += strips.restore(scene)
     if playable:
-        names = [emitter.name for emitter in job.emitters]
-        warnings += strips.silence([scene.objects[name] for name in names if name in scene.objects])
+        warnings += strips.silence(speakers)
     else:
         message = (
             "The strips are muted and the Speakers play on, since Blender would play the channels of this format"

@@ -16,7 +16,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from naf_core.errors import UserError
 
@@ -47,10 +47,12 @@ class Worker:
     """A process that prints one JSON object a line on its standard output, each with the key "event".
 
     ``command`` is what to run and ``env`` its environment (this process's own by default). Unfinished results
-    lie in ``<output>/.part-*``; where ``output`` is given they are removed when work is cancelled or fails.
+    lie in ``<output>/.part-<process id>``; where ``output`` is given they are removed when work is cancelled or fails.
     The process ends with a "done" or an "error" event; where it dies without one, an "error" event is made of
     what it last said. Raises UserError where the command cannot be started.
     """
+
+    STDIN: ClassVar[int] = subprocess.DEVNULL
 
     def __init__(
         self, command: Sequence[str], env: Mapping[str, str] | None = None, output: Path | None = None
@@ -69,7 +71,7 @@ class Worker:
             self._process = subprocess.Popen(
                 list(command),
                 env=None if env is None else dict(env),
-                stdin=subprocess.DEVNULL,
+                stdin=self.STDIN,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 encoding="utf-8",
@@ -179,6 +181,7 @@ class Worker:
                 "warning": isinstance(event.get("message"), str),
                 "error": isinstance(event.get("message"), str),
                 "done": isinstance(event.get("result"), dict),
+                "answer": isinstance(event.get("values"), dict),
             }
             if isinstance(kind, str) and usable.get(kind, False):
                 return event
@@ -228,8 +231,8 @@ class Worker:
     def _remove_parts(self) -> None:
         """Remove what was not finished."""
         if self._output is not None:
-            for part in self._output.glob(".part-*"):
-                shutil.rmtree(part, ignore_errors=True) if part.is_dir() else part.unlink(missing_ok=True)
+            # Only its own: another Blender may be baking into the same folder.
+            shutil.rmtree(self._output / f".part-{self._process.pid}", ignore_errors=True)
 
 
 def end(process: subprocess.Popen) -> None:

@@ -4,6 +4,7 @@ Run as `fake_worker.py JOBFOLDER MODE`; MODE is "done", "crash", "error", "full"
 """
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -35,7 +36,7 @@ def write_png(path, width, height):
 def main(folder, mode):
     job = json.loads((Path(folder) / "job.json").read_text(encoding="utf-8"))
     output = Path(job["output"])
-    part = output / ".part-test"
+    part = output / f".part-{os.getpid()}"
     part.mkdir()
     say(event="progress", stage="scan", fraction=0.2, message="Scanning the rooms")
     if mode == "error":

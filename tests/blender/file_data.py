@@ -84,8 +84,13 @@ def _collect(found: dict[str, object], path: str, owner: bpy.types.bpy_struct, d
                     else:
                         _collect(found, f"{here}[{number}]", item, depth + 1)
         else:
-            found[here] = tuple(value) if getattr(prop, "is_array", False) else _plain(value)
+            found[here] = _plain(value)
 
 
 def _plain(value: object) -> object:
-    return tuple(sorted(value)) if isinstance(value, set) else value
+    """A copy that does not follow the file: rows of a matrix would."""
+    if isinstance(value, set):
+        return tuple(sorted(value))
+    if isinstance(value, (str, bytes)) or not hasattr(value, "__len__"):
+        return value
+    return tuple(_plain(item) for item in value)

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import bpy
+import numpy as np
 import pytest
 
 from blender_addon import jobs, sheet, strips
@@ -34,6 +35,68 @@ def test_clear_leaves_what_was_there_before_us(scene, sound_path: Path) -> None:
     bpy.ops.acoustics.loudness_map()
     bpy.ops.acoustics.clear()
     assert data_of_file() == before
+
+
+def test_clear_after_saving_opening_and_baking_again(scene, tmp_path: Path) -> None:
+    def opened() -> dict:
+        bpy.ops.wm.save_mainfile()
+        bpy.ops.wm.open_mainfile(filepath=bpy.data.filepath)
+        bpy.context.view_layer.update()
+        return data_of_file()
+
+    before = opened()
+    bpy.ops.acoustics.bake()
+    opened()
+    bpy.context.scene.acoustics.map_quantity = "C50"
+    bpy.ops.acoustics.bake()
+    bpy.context.scene.acoustics.property_unset("map_quantity")
+    opened()
+    bpy.ops.acoustics.clear()
+    assert opened() == before
+
+
+@pytest.mark.parametrize("linked", [False, True], ids=["appended", "linked"])
+def test_results_play_in_another_file(scene, tmp_path: Path, linked: bool) -> None:
+    bpy.ops.acoustics.bake()
+    bpy.ops.wm.save_mainfile()
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    (tmp_path / "edit").mkdir()
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "edit" / "cut.blend"))
+    with bpy.data.libraries.load(str(tmp_path / "film.blend"), link=linked) as (held, wanted):
+        wanted.scenes = list(held.scenes)
+    (brought,) = wanted.scenes
+    for _ in range(2):  # also after saving and opening
+        found = list(strips.own_strips(brought))
+        assert sorted(strip[strips.TAG] for _, strip in found) == ["mix", "stem:Music", "stem:Talker"]
+        for _, strip in found:
+            assert Path(bpy.path.abspath(strip.sound.filepath, library=strip.sound.library)).is_file()
+        painted = [item for item in brought.objects if item.get(sheet.MARK)]
+        assert len(painted) == 1 and painted[0].data.materials[0].node_tree.nodes
+        assert strips.any_silenced(brought)
+        brought.use_fake_user = True
+        bpy.ops.wm.save_mainfile()
+        bpy.ops.wm.open_mainfile(filepath=bpy.data.filepath)
+        (brought,) = (item for item in bpy.data.scenes if any(strips.own_strips(item)))
+    if not linked:
+        with bpy.context.temp_override(scene=brought):
+            assert bpy.ops.acoustics.clear() == {"FINISHED"}
+        assert not any(strips.own_strips(brought)) and not strips.any_silenced(brought)
+
+
+def test_moving_one_speaker_leaves_what_the_others_are_rendered_from(scene, acoustics) -> None:
+    """What the stems of a bake are kept by: see the core's stems."""
+    bpy.ops.acoustics.bake()
+    bpy.data.objects["Talker"].location.x = 0.75
+    bpy.ops.acoustics.bake()
+    first, second = acoustics["jobs"]
+    for name in ("vertices", "triangles", "material_index"):
+        np.testing.assert_array_equal(getattr(first.scene, name), getattr(second.scene, name))
+    np.testing.assert_array_equal(first.listener.trajectory.positions, second.listener.trajectory.positions)
+    same = {
+        one.name: np.array_equal(one.trajectory.positions, other.trajectory.positions)
+        for one, other in zip(first.emitters, second.emitters, strict=True)
+    }
+    assert same == {"Talker": False, "Music": True}
 
 
 def test_results_play_from_another_folder(scene, tmp_path: Path) -> None:
@@ -217,6 +280,61 @@ def test_a_speaker_that_is_removed_while_a_bake_runs(scene, acoustics) -> None:
     running.worker.wait(running.note)
     running.finish()
     assert len(list(strips.own_strips(scene))) == 3
+
+
+def test_new_names_while_a_bake_runs(scene, acoustics) -> None:
+    bpy.ops.ed.undo_push(message="before")
+    running = begun(scene, acoustics, "done")
+    scene.name, bpy.data.objects["Music"].name = "Shot 7", "Band"
+    other = bpy.data.scenes.new("Scene")
+    bpy.ops.ed.undo_push(message="renamed")
+    bpy.data.objects["Talker"].location.x = 0.5
+    bpy.ops.ed.undo_push(message="moved")
+    bpy.ops.ed.undo()
+    running.worker.wait(running.note)
+    running.finish()
+    scene, other = bpy.data.scenes["Shot 7"], bpy.data.scenes["Scene"]
+    assert len(list(strips.own_strips(scene))) == 3 and not any(strips.own_strips(other))
+    # No Speaker sounds beside its stem, whatever its name is by now.
+    assert all(len(bpy.data.objects[name].acoustics.silenced) == 1 for name in ("Talker", "Band"))
+
+
+def test_saved_under_another_name_while_a_bake_runs(scene, acoustics, tmp_path: Path) -> None:
+    running = begun(scene, acoustics, "done")
+    (tmp_path / "versions").mkdir()
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "versions" / "film_2.blend"))
+    running.worker.wait(running.note)
+    running.finish()
+    bpy.ops.wm.save_mainfile()
+    bpy.ops.wm.open_mainfile(filepath=bpy.data.filepath)
+    for _, strip in strips.own_strips(bpy.context.scene):
+        assert strip.sound.filepath.startswith("//") and Path(bpy.path.abspath(strip.sound.filepath)).is_file()
+
+
+def test_a_full_disk_for_temporary_files_is_told(scene, acoustics, monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    def refuse(*_args, **_options):
+        raise OSError(28, "No space left on device")
+
+    before = data_of_file()
+    monkeypatch.setattr(jobs.Job, "save", refuse)
+    with pytest.raises(RuntimeError, match=r"temporary files .*No space left on device.*free some space"):
+        bpy.ops.acoustics.bake()
+    monkeypatch.setattr(jobs.tempfile, "mkdtemp", refuse)
+    with pytest.raises(RuntimeError, match="No space left on device"):
+        bpy.ops.acoustics.bake()
+    assert data_of_file() == before and Activity.running is None
+    assert not (tmp_path / "acoustics").exists()
+
+
+def test_two_blenders_bake_into_one_folder(scene, acoustics, tmp_path: Path) -> None:
+    """A second job in the same folder goes on when the first is cancelled."""
+    first, second = begun(scene, acoustics), begun(scene, acoustics)
+    parts = set((tmp_path / "acoustics").glob(".part-*"))
+    assert len(parts) == 2
+    first.close()
+    assert len(set((tmp_path / "acoustics").glob(".part-*"))) == 1
+    second.close()
+    assert list((tmp_path / "acoustics").iterdir()) == []
 
 
 def test_another_file_while_a_bake_runs(scene, acoustics, tmp_path: Path) -> None:

@@ -224,11 +224,12 @@ def test_a_second_job_waits_for_the_first(scene, acoustics) -> None:
 def test_a_scene_that_is_gone_is_an_error(scene, acoustics) -> None:
     running = jobs.begin(bpy.context, jobs.Wish.of(scene, "bake"))
     running.worker.wait(running.note)
-    bpy.data.scenes.new("Other")
-    scene.name = "Renamed"
+    other = bpy.data.scenes.new("Other")
+    bpy.data.scenes.remove(scene)
+    other.name = "Scene"
     with pytest.raises(UserError, match="is gone: the files are in"):
         running.finish()
-    assert list(strips.own_strips(scene)) == []
+    assert list(strips.own_strips(other)) == []
 
 
 def test_names_that_people_call() -> None:
