@@ -1,8 +1,9 @@
-"""The command line: ``python -m naf_core predict`` and ``python -m naf_core bake``."""
+"""The command line: ``python -m naf_core predict``, ``bake`` and ``recordings``."""
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import re
 import sys
@@ -20,11 +21,18 @@ from naf_core.response import EnergyResponse
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns 0 when done and 1 after an error that the message says how to mend."""
-    options = _parser().parse_args(_plain_numbers(sys.argv[1:] if arguments is None else arguments))
+    words = _plain_numbers(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] == ["recordings"]:
+        return _recordings(words[1:])
+    options = _parser().parse_args(words)
     if options.command == "bake":
-        from naf_core.bake import worker
+        from naf_core.worker import worker
 
         return worker(options.folder)
+    if options.command == "answer":
+        from naf_core.dialogue import worker
+
+        return worker()
     try:
         _predict(options)
     except UserError as error:
@@ -63,7 +71,19 @@ def _parser() -> argparse.ArgumentParser:
 
     bake = commands.add_parser("bake", help="do the job in a job folder, telling events as lines of JSON")
     bake.add_argument("folder", type=Path, metavar="JOBFOLDER")
+    commands.add_parser("answer", help="answer questions, lines of JSON on the standard input, on a scene scanned once")
+    commands.add_parser("recordings", help="learn a room from measured responses: import, train, compare, plot, export")
     return parser
+
+
+def _recordings(words: Sequence[str]) -> int:
+    """Run a command on recordings, which are not part of what the extension bundles."""
+    if importlib.util.find_spec("naf_core.recordings") is None:
+        print("naf_core: recordings need the whole project, not the copy within the extension.", file=sys.stderr)
+        return 1
+    from naf_core.recordings.commands import main as run
+
+    return run(words)
 
 
 def _plain_numbers(arguments: Sequence[str]) -> list[str]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache, cached_property
 
 import numpy as np
 from scipy import fft, signal
 
 from naf_core.air import NEAREST
+from naf_core.clock import Clock, Signal, Stretch, stretches
 from naf_core.formats import Format
 from naf_core.gains import sweep
 from naf_core.motion import Motion, path_of_sound, rotations_at, turns
@@ -18,75 +17,65 @@ from naf_core.scene import Trajectory
 from naf_core.spatial import Hrtf, shaped_filters
 
 BLOCK_DURATION = 0.010  # s, at which directions and filters are set anew
-_JUMP_FADE = 0.010  # s, on either side of a jump
 
 _TAPS, _PHASES = 32, 512
 _CHUNK = 1 << 14
 
 
-@dataclass(frozen=True)
-class Clock:
-    """Samples in time: sample i of ``length`` is at ``origin`` + i / ``sample_rate`` seconds."""
-
-    sample_rate: int
-    origin: float
-    length: int
-
-    def times(self, first: int, last: int) -> np.ndarray:
-        """Times (last - first,) in seconds of the samples from ``first`` up to ``last``."""
-        return self.origin + np.arange(first, last) / self.sample_rate
-
-    def sample(self, time: float) -> int:
-        """The sample nearest to ``time`` in seconds, within 0..length."""
-        return int(np.clip(round((time - self.origin) * self.sample_rate), 0, self.length))
-
-
-def direct_sound(
-    dry: np.ndarray,
-    clock: Clock,
-    emitter: Trajectory,
-    listener: Trajectory,
-    responses: EnergyResponse,
-    response_times: np.ndarray,
-    fmt: Format,
-) -> np.ndarray:
-    """Direct sound of ``dry`` (n,) at the listener as ``fmt``, (channels, length) float32.
+class DirectSound:
+    """Direct sound of ``dry`` at the listener as ``fmt``, any part of it at a time.
 
     ``responses`` (K, ...) at ``response_times`` (K,) say how much of each band comes through: their
     ``direct`` times the distance squared, between keys interpolated, so that a hidden emitter fades over
     the way between two keys, which is about the width of the shadow's edge. Delay and 1 / distance follow
     the exact positions at every sample.
     """
-    result = np.zeros((fmt.channels, clock.length), np.float32)
-    amplitude, shape_db = transmission(responses)
-    if not amplitude.any() or not dry.any():
+
+    def __init__(
+        self,
+        dry: Signal,
+        clock: Clock,
+        emitter: Trajectory,
+        listener: Trajectory,
+        responses: EnergyResponse,
+        response_times: np.ndarray,
+        fmt: Format,
+    ) -> None:
+        self._dry, self._clock, self._listener, self._fmt = dry, clock, listener, fmt
+        self._times, self._speed = response_times, responses.speed_of_sound
+        self._amplitude, self._shape_db = transmission(responses)
+        self._paths = Motion(emitter), Motion(listener)
+        moves = any(path.moves for path in self._paths)
+        self._steady = not (moves or turns(listener) or np.ptp(self._shape_db, axis=0).any())
+
+    def heard(self, first: int, last: int) -> np.ndarray:
+        """Samples ``first`` up to ``last`` of the clock, (channels, last - first) float32.
+
+        They do not depend on the parts in which they are asked for.
+        """
+        result = np.zeros((self._fmt.channels, last - first), np.float32)
+        for stretch in stretches(self._clock, self._paths):
+            start, stop = max(first, stretch.first), min(last, stretch.last)
+            if start < stop:
+                result[:, start - first : stop - first] += self._within(stretch, start, stop)
         return result
-    paths = Motion(emitter), Motion(listener)
-    steady = not (paths[0].moves or paths[1].moves or turns(listener) or np.ptp(shape_db, axis=0).any())
-    for first, last, anchor, fade in stretches(clock, paths):
-        piece = _Piece(dry, clock, first, last, paths, listener, responses.speed_of_sound, anchor, steady)
-        gain = np.interp(clock.times(first, last), response_times, amplitude) * fade
-        shape = _rows(piece.block_times, response_times, shape_db)
+
+    def _within(self, stretch: Stretch, start: int, stop: int) -> np.ndarray | float:
+        """As `heard`, within one stretch."""
+        hop = max(round(BLOCK_DURATION * self._clock.sample_rate), 1)
+        # Filters change on a grid of the stretch, and have to have begun before the part that is asked for.
+        first = stretch.first + hop * max((start - stretch.first) // hop - 1, 0)
+        times = self._clock.times(first, stop)
+        gain = np.interp(times, self._times, self._amplitude) * stretch.fade(times)
+        if not gain.any():
+            return 0.0
+        piece = _Piece(
+            self._dry, self._clock, first, stop, self._paths, self._listener, self._speed, stretch.anchor, self._steady
+        )
+        shape = _rows(piece.block_times, self._times, self._shape_db)
+        fmt = self._fmt
         heard = piece.waves(gain, shape, fmt) if fmt.ears is None else piece.ears(gain, shape, fmt.ears)
-        result[:, first:last] += heard
-    return result
-
-
-def stretches(
-    clock: Clock, paths: tuple[Motion, Motion]
-) -> Iterator[tuple[int, int, float | None, np.ndarray | float]]:
-    """The time between jumps: first and last sample, a time within (None without jumps), and a gain that fades."""
-    jumps = np.unique(np.concatenate([path.jumps for path in paths]))
-    edges = [-np.inf, *(float(jump) for jump in jumps), np.inf]
-    for start, stop in zip(edges[:-1], edges[1:], strict=True):
-        first = 0 if start == -np.inf else clock.sample(start - _JUMP_FADE)
-        last = clock.length if stop == np.inf else clock.sample(stop + _JUMP_FADE)
-        if first >= last:
-            continue
-        times = clock.times(first, last)
-        fade = np.clip(0.5 + 0.5 * (times - start) / _JUMP_FADE, 0.0, 1.0) if start > -np.inf else 1.0
-        fade = fade * np.clip(0.5 - 0.5 * (times - stop) / _JUMP_FADE, 0.0, 1.0) if stop < np.inf else fade
-        yield first, last, _inside(start, stop), fade
+        return heard[:, start - first :]
 
 
 def transmission(responses: EnergyResponse) -> tuple[np.ndarray, np.ndarray]:
@@ -111,11 +100,11 @@ def nearest_of(chosen: np.ndarray) -> np.ndarray:
 
 
 class _Piece:
-    """The direct sound between two jumps, from sample ``first`` up to ``last``."""
+    """The direct sound from sample ``first`` up to ``last``, between two jumps."""
 
     def __init__(
         self,
-        dry: np.ndarray,
+        dry: Signal,
         clock: Clock,
         first: int,
         last: int,
@@ -209,8 +198,8 @@ def filter_changing(samples: np.ndarray, filters: np.ndarray, hop: int) -> np.nd
     return result[hop : hop + n]
 
 
-def variable_delay(samples: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    """``samples`` (n,) read at fractional ``positions`` (m,), 0 outside; (m,) float32.
+def variable_delay(sound: Signal, positions: np.ndarray) -> np.ndarray:
+    """``sound`` read at fractional ``positions`` (m,), (m,) float32.
 
     Windowed sinc of 32 taps, flat to 0.01 dB up to 0.83 of the highest frequency (T. I. Laakso et al.,
     Splitting the unit delay, IEEE Signal Processing Magazine 13, 1996).
@@ -223,28 +212,21 @@ def variable_delay(samples: np.ndarray, positions: np.ndarray) -> np.ndarray:
     weights = table[row]
     weights += part * (table[row + 1] - weights)
     first, last = int(whole.min()) - _TAPS, int(whole.max()) + _TAPS
-    near = np.zeros(last - first, np.float32)
-    known = slice(max(first, 0), max(min(last, len(samples)), max(first, 0)))
-    near[known.start - first : known.stop - first] = samples[known]
+    near = sound.read(first, last)
     taps = np.lib.stride_tricks.sliding_window_view(near, _TAPS)[whole - first - _TAPS // 2 + 1]
     return np.einsum("nt,nt->n", taps, weights)
 
 
-def fixed_delay(samples: np.ndarray, delay: float, first: int, last: int) -> np.ndarray:
-    """``samples`` delayed by ``delay`` samples, from output sample ``first`` up to ``last``; float32."""
+def fixed_delay(sound: Signal, delay: float, first: int, last: int) -> np.ndarray:
+    """``sound`` delayed by ``delay`` samples, from output sample ``first`` up to ``last``; float32."""
     whole = int(np.floor(delay))
     phase = (1.0 - (delay - whole)) * _PHASES
     row = min(int(phase), _PHASES - 1)
     table = _sinc_table()
     weights = table[row] + np.float32(phase - row) * (table[row + 1] - table[row])
-    result = np.zeros(last - first, np.float32)
-    filtered = np.convolve(np.asarray(samples, np.float32), weights[::-1])
     # Reading at n - delay: tap t lies at floor(n - delay) - 15 + t.
-    shift = whole + 1 - _TAPS // 2 - first
-    source = slice(max(-shift, 0), min(len(filtered), last - first - shift))
-    if source.stop > source.start:
-        result[source.start + shift : source.stop + shift] = filtered[source]
-    return result
+    near = sound.read(first - whole - _TAPS // 2, last - whole + _TAPS // 2 - 1)
+    return np.convolve(near, weights[::-1], "valid")
 
 
 @cache
@@ -261,10 +243,3 @@ def _rows(times: np.ndarray, known: np.ndarray, values: np.ndarray) -> np.ndarra
     if not np.ptp(values, axis=0).any():
         return np.repeat(values[:1], len(times), axis=0)
     return np.stack([np.interp(times, known, column) for column in values.T], axis=1)
-
-
-def _inside(start: float, stop: float) -> float | None:
-    """A time between ``start`` and ``stop``, None when there are no jumps at all."""
-    if start == -np.inf and stop == np.inf:
-        return None
-    return stop - 1e-9 if start == -np.inf else start + 1e-9

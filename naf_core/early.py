@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from copy import copy
+from functools import cached_property
+
 import numpy as np
 from scipy import signal
 
 from naf_core.air import NEAREST
-from naf_core.direct import Clock, filter_changing, nearest_of, stretches
+from naf_core.clock import Clock, Held, Signal, Stretch, stretches
+from naf_core.direct import filter_changing, nearest_of
 from naf_core.formats import Format
 from naf_core.gains import sweep
 from naf_core.images import Images
@@ -21,38 +25,117 @@ _MARGIN = 64  # samples of silence around the delay line
 _TOGETHER = 16  # images mixed at a time
 
 
-def early_reflections(
-    dry: np.ndarray,
-    clock: Clock,
-    emitter: Trajectory,
-    listener: Trajectory,
-    images: Images,
-    key_times: np.ndarray,
-    speed_of_sound: float,
-    fmt: Format,
-) -> np.ndarray:
-    """What arrives of ``dry`` (n,) through ``images`` at ``key_times`` (K,) s, as ``fmt``: (channels, length) float32.
+class EarlyReflections:
+    """What arrives of ``dry`` through ``images`` at ``key_times`` (K,) s, as ``fmt``, any part of it at a time.
 
     Each image moves as the emitter does, so its delay, Doppler shift, distance and direction follow from the motion
     of both, every 10 ms and smoothly in between; what walls and air take runs straight from key to key, and so does
     the level where an image comes into view. The filters of these, and of the ears, change every 40 ms.
     """
-    result = np.zeros((fmt.channels, clock.length), np.float32)
-    if not (len(images) and dry.any()):
+
+    def __init__(
+        self,
+        dry: Signal,
+        clock: Clock,
+        emitter: Trajectory,
+        listener: Trajectory,
+        images: Images,
+        key_times: np.ndarray,
+        speed_of_sound: float,
+        fmt: Format,
+    ) -> None:
+        self._dry, self._clock, self._listener, self._images = dry, clock, listener, images
+        self._times, self._speed, self._fmt = key_times, speed_of_sound, fmt
+        self._paths = Motion(emitter), Motion(listener)
+        self._level, self._shape_db = _transmission(images)
+        changes = np.ptp(self._level, axis=1).any() or np.ptp(self._shape_db, axis=1).any()
+        self._still = not (self._paths[0].moves or self._paths[1].moves or turns(listener) or changes)
+
+    def heard(self, first: int, last: int) -> np.ndarray:
+        """Samples ``first`` up to ``last`` of the clock, (channels, last - first) float32.
+
+        They do not depend on the parts in which they are asked for.
+        """
+        result = np.zeros((self._fmt.channels, last - first), np.float32)
+        if not len(self._images):
+            return result
+        if self._still:  # nothing changes: one impulse response says it all
+            reach = self._impulse.shape[1] - 1
+            near = self._dry.read(max(first - reach, 0), last)
+            if near.any():
+                near = np.pad(near, (max(reach - first, 0), 0))
+                for channel, response in zip(result, self._impulse, strict=True):
+                    if response.any():
+                        channel[:] = signal.oaconvolve(near, response)[reach : reach + len(channel)]
+            return result
+        for stretch in stretches(self._clock, self._paths):
+            start, stop = max(first, stretch.first), min(last, stretch.last)
+            if start < stop:
+                result[:, start - first : stop - first] += self._within(stretch, start, stop)
         return result
-    paths = Motion(emitter), Motion(listener)
-    level, _ = _transmission(images)
-    if not (paths[0].moves or paths[1].moves or turns(listener) or np.ptp(level, axis=1).any()):
-        # Nothing changes: one impulse response says it all.
-        reach = np.linalg.norm(images.way[:, 0], axis=1).max() / speed_of_sound
-        click = Clock(clock.sample_rate, 0.0, round((reach + 0.02) * clock.sample_rate))
-        impulse = _render(np.ones(1, np.float32), click, paths, listener, images, key_times, speed_of_sound, fmt)
-        for channel, response in zip(result, impulse, strict=True):
-            if response.any():
-                whole = signal.oaconvolve(dry, response)[: len(channel)]
-                channel[: len(whole)] = whole
-        return result
-    return _render(dry, clock, paths, listener, images, key_times, speed_of_sound, fmt)
+
+    @cached_property
+    def _impulse(self) -> np.ndarray:
+        """What is heard of a click, (channels, m), when nothing changes."""
+        reach = np.linalg.norm(self._images.way[:, 0], axis=1).max() / self._speed
+        rate = self._clock.sample_rate
+        click = copy(self)
+        click._dry, click._still = Held(np.ones(1)), False
+        click._clock = Clock(rate, self._clock.origin, round((reach + 0.02) * rate))
+        return click.heard(0, click._clock.length)
+
+    def _within(self, stretch: Stretch, start: int, stop: int) -> np.ndarray | float:
+        """As `heard`, within one stretch between two jumps."""
+        rate, fmt, anchor = self._clock.sample_rate, self._fmt, stretch.anchor
+        hop = max(round(KNOT_DURATION * rate), 1)
+        # Filters change on a grid of the stretch, and have to have begun before the part that is asked for.
+        grid = _FILTER_KNOTS * hop
+        first = stretch.first + grid * max((start - stretch.first) // grid - 1, 0)
+        knots = first + hop * np.arange(-(-(stop - first) // hop) + 2)
+        times = self._clock.origin + knots / rate
+        gain = np.stack([np.interp(times, self._times, row) for row in self._level])
+        heard = np.flatnonzero(gain.any(axis=1))
+        if not len(heard):
+            return 0.0
+        way = _ways(self._images.turn[heard], self._images.shift[heard], self._paths, times, self._speed, anchor)
+        length = np.linalg.norm(way, axis=-1)
+        delay = length / self._speed * rate
+        begin = int(knots[0] - delay.max()) - 2 * _MARGIN - int(0.01 * rate)
+        line = self._dry.read(begin, knots[-1] + 2 * _MARGIN)
+        if not line.any():
+            return 0.0
+        fine = np.pad(signal.resample_poly(line, _FINE, 1).astype(np.float32), 2)
+        origin = 2 - _FINE * begin  # of the sound in the delay line
+        strength = gain[heard] / np.maximum(length, NEAREST)  # (I, K)
+        way /= np.maximum(length, 1e-9)[..., None]
+        if fmt.head_locked:
+            way = np.einsum("kji,skj->ski", rotations_at(self._listener, times), way)
+        result = np.zeros((fmt.channels, stop - first), np.float32)
+        for low in range(0, len(heard), _TOGETHER):
+            some = slice(low, low + _TOGETHER)
+            waves = np.zeros((1 if fmt.ears is None else 2, len(heard[some]), stop - first), np.float32)
+            for index, image in enumerate(heard[some]):
+                for part in _heard_knots(strength[low + index]):
+                    shape = [
+                        np.interp(times[part][::_FILTER_KNOTS], self._times, band) for band in self._shape_db[image].T
+                    ]
+                    shape, towards = np.stack(shape, axis=1), way[low + index, part]
+                    if fmt.ears is None:
+                        received = [(shaped_filters(shape, rate), 0.0)]
+                    else:
+                        filters, _ = fmt.ears.filters(towards[::_FILTER_KNOTS], rate, shape)
+                        received = zip(filters.transpose(1, 0, 2), rate * fmt.ears.delays(towards).T, strict=True)
+                    for wave, (filters, extra) in zip(waves[:, index, part.start * hop :], received, strict=True):
+                        read = _delayed(fine, origin, delay[low + index, part] + extra, knots[part], hop)[: len(wave)]
+                        wave[: len(read)] = filter_changing(read, filters, grid)
+            if fmt.ears is None:
+                gains = fmt.gains(way[some].reshape(-1, 3)).reshape(fmt.channels, *length[some].shape) * strength[some]
+                result += sweep(gains.transpose(2, 0, 1), waves[0], hop)
+            else:
+                for channel, ear in zip(result, waves, strict=True):
+                    channel += sweep(strength[some].T[:, None], ear, hop)[0]
+        result *= stretch.fade(self._clock.times(first, stop))
+        return result[:, start - first :]
 
 
 def _transmission(images: Images) -> tuple[np.ndarray, np.ndarray]:
@@ -66,65 +149,13 @@ def _transmission(images: Images) -> tuple[np.ndarray, np.ndarray]:
     return level, 20.0 * np.log10(np.maximum(bands / bands.max(axis=-1, keepdims=True), 1e-3))
 
 
-def _render(
-    dry: np.ndarray,
-    clock: Clock,
-    paths: tuple[Motion, Motion],
-    listener: Trajectory,
-    images: Images,
-    key_times: np.ndarray,
-    speed_of_sound: float,
-    fmt: Format,
-) -> np.ndarray:
-    """`early_reflections` of something that moves."""
-    rate = clock.sample_rate
-    hop = max(round(KNOT_DURATION * rate), 1)
-    fine = np.pad(signal.resample_poly(np.pad(dry, _MARGIN), _FINE, 1).astype(np.float32), 2)
-    origin = _FINE * _MARGIN + 2  # of the sound in the delay line
-    level, shape_db = _transmission(images)
-    result = np.zeros((fmt.channels, clock.length), np.float32)
-    for first, last, anchor, fade in stretches(clock, paths):
-        knots = first + hop * np.arange(-(-(last - first) // hop) + 1)
-        times = clock.origin + knots / rate
-        rotation = rotations_at(listener, times)
-        gain = np.stack([np.interp(times, key_times, row) for row in level])
-        heard = np.flatnonzero(gain.any(axis=1))
-        for start in range(0, len(heard), _TOGETHER):
-            chosen = heard[start : start + _TOGETHER]
-            way = _ways(images.turn[chosen], images.shift[chosen], paths, times, speed_of_sound, anchor)
-            length = np.linalg.norm(way, axis=-1)
-            strength = gain[chosen] / np.maximum(length, NEAREST)  # (I, K)
-            way /= np.maximum(length, 1e-9)[..., None]
-            if fmt.head_locked:
-                way = np.einsum("kji,skj->ski", rotation, way)
-            delay = length / speed_of_sound * rate
-            waves = np.zeros((1 if fmt.ears is None else 2, len(chosen), last - first), np.float32)
-            for index, image in enumerate(chosen):
-                for part in _heard_knots(strength[index]):
-                    shape = [np.interp(times[part][::_FILTER_KNOTS], key_times, band) for band in shape_db[image].T]
-                    shape, towards = np.stack(shape, axis=1), way[index, part]
-                    if fmt.ears is None:
-                        received = [(shaped_filters(shape, rate), 0.0)]
-                    else:
-                        filters, _ = fmt.ears.filters(towards[::_FILTER_KNOTS], rate, shape)
-                        received = zip(filters.transpose(1, 0, 2), rate * fmt.ears.delays(towards).T, strict=True)
-                    for wave, (filters, extra) in zip(waves[:, index, part.start * hop :], received, strict=True):
-                        read = _delayed(fine, origin, delay[index, part] + extra, knots[part], hop)[: len(wave)]
-                        wave[: len(read)] = filter_changing(read, filters, _FILTER_KNOTS * hop)
-            if fmt.ears is None:
-                gains = fmt.gains(way.reshape(-1, 3)).reshape(fmt.channels, *length.shape) * strength  # (C, I, K)
-                result[:, first:last] += sweep(gains.transpose(2, 0, 1), waves[0], hop) * fade
-            else:
-                for channel, ear in zip(result, waves, strict=True):
-                    channel[first:last] += sweep(strength.T[:, None], ear, hop)[0] * fade
-    return result
-
-
 def _heard_knots(strength: np.ndarray) -> list[slice]:
     """Knots between which something is heard of an image of ``strength`` (K,), and a filter's time on either side."""
     present = np.flatnonzero(strength)
     runs = np.split(present, np.flatnonzero(np.diff(present) > 4 * _FILTER_KNOTS) + 1)
-    return [slice(max(run[0] - _FILTER_KNOTS, 0), run[-1] + _FILTER_KNOTS + 1) for run in runs if len(run)]
+    # On the grid of the filters, so that these are the same whatever else is asked for.
+    starts = [max(run[0] // _FILTER_KNOTS - 1, 0) * _FILTER_KNOTS for run in runs if len(run)]
+    return [slice(start, run[-1] + _FILTER_KNOTS + 1) for start, run in zip(starts, runs, strict=False)]
 
 
 def _ways(

@@ -7,7 +7,6 @@ A job folder holds ``scene.h5`` (see `Scene.save`), ``motion.h5`` (where everyth
 from __future__ import annotations
 
 import json
-import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from naf_core.directivity import Cone
 from naf_core.errors import UserError
+from naf_core.fields import Fields, read_json
 from naf_core.floormap import FloorMap
 from naf_core.layouts import FORMATS, ORDERS, channel_count
 from naf_core.scene import Emitter, Listener, Scene, Trajectory
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     import h5py
 
 VERSION = 1
-KINDS = ("bake", "map")
+KINDS = ("bake", "map", "answers")
 FILE_TYPES = ("wav", "flac")
 SAMPLE_TYPES = ("16", "24", "float")
 IMPULSE_TYPES = ("wav", "sofa", "both")
@@ -39,8 +40,6 @@ MAX_REFLECTIONS = 64
 MAX_IMPULSES = 10_000
 MAX_FLOOR_TRIANGLES = 5_000_000
 MAX_MAPS = 2000
-MAX_JSON_BYTES = 64_000_000
-MAX_TEXT = 4096
 FLAC_CHANNELS = 8
 
 
@@ -48,7 +47,8 @@ FLAC_CHANNELS = 8
 class Job:
     """One bake or loudness map: the scene, who sounds and who hears, and what to write.
 
-    ``kind`` "bake" (sound files, and a map where ``map`` is given) or "map"; ``output`` an absolute folder.
+    ``kind`` "bake" (sound files, and a map where ``map`` is given), "map", or "answers" (nothing is written, see
+    `Answers`); ``output`` an absolute folder.
     All trajectories share their times, in seconds from the first frame; ``n_frames`` (1..1 000 000) frames at
     ``fps`` (0.1..1000) set the duration. ``sample_rate`` 16 000..192 000 Hz; ``mix`` adds the sum of all stems. Only a
     map does without a listener.
@@ -61,8 +61,11 @@ class Job:
 
     What is written: files of ``file_type`` "wav" or "flac" with samples of ``sample_type`` "16", "24" or "float";
     ``parts`` adds each stem's direct, early and late part. ``impulse_frames`` are frames, as the scene counts them,
-    whose impulse responses are written as ``impulse_type`` "wav", "sofa" or "both". Emitters named in ``kept`` stay as
-    the last bake rendered them, where it did. Raises UserError on other values.
+    whose impulse responses are written as ``impulse_type`` "wav", "sofa" or "both"; with an ``impulse_spacing``
+    (0.1..100 m, 0 for none) also those of a level grid of places around the listener at the first of these frames, or
+    at the first frame of all. Emitters named in ``kept`` stay as the last bake rendered them, where it did. ``cache``
+    is the absolute folder in which what was rendered is kept for the next bake, by default one in ``output``. Raises
+    UserError on other values.
     """
 
     kind: str
@@ -91,13 +94,16 @@ class Job:
     parts: bool = False
     impulse_frames: tuple[int, ...] = ()
     impulse_type: str = "wav"
+    impulse_spacing: float = 0.0
     kept: tuple[str, ...] = ()
+    cache: Path | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "emitters", tuple(self.emitters))
         object.__setattr__(self, "impulse_frames", tuple(self.impulse_frames))
         object.__setattr__(self, "kept", tuple(self.kept))
         object.__setattr__(self, "output", Path(self.output))
+        object.__setattr__(self, "cache", None if self.cache is None else Path(self.cache))
         for name, allowed in (
             ("kind", KINDS),
             ("format", FORMATS),
@@ -121,12 +127,15 @@ class Job:
             ("reverb_gain", -60.0, 20.0, " dB"),
             *([("loudness", -60.0, 0.0, " LUFS")] if self.loudness is not None else []),
             ("peak", -20.0, 0.0, " dBTP"),
+            *([("impulse_spacing", 0.1, 100.0, " m")] if self.impulse_spacing else []),
         ):
             value, label = getattr(self, name), name.replace("_", " ")
             if not low <= value <= high:
                 raise UserError(f"The job's {label} is {value}: set it between {low} and {high}{unit}.")
         if not self.output.is_absolute():
             raise UserError(f"The output folder “{self.output}” is not an absolute path: give the full path.")
+        if self.cache is not None and not self.cache.is_absolute():
+            raise UserError(f"The folder “{self.cache}” for what is kept is not an absolute path: give the full path.")
         if not self.emitters:
             raise UserError("There is nothing to hear: add a Speaker with a sound to the scene.")
         if len(self.emitters) > MAX_EMITTERS:
@@ -185,7 +194,10 @@ class Job:
             for number, emitter in enumerate(self.emitters):
                 group = file.create_group(f"emitters/{number}")
                 _write_trajectory(group, emitter.trajectory)
-                group["gain"] = emitter.gain
+                group["gain"], group["pitch"] = emitter.gain, emitter.pitch
+                if emitter.cone is not None:
+                    values = (emitter.cone.inner, emitter.cone.outer, emitter.cone.outer_gain)
+                    group["cone"] = np.stack([np.broadcast_to(value, self.times.shape) for value in values], axis=1)
             if self.map is not None:
                 for name in ("origin", "u", "v", "triangles"):
                     file[f"floor/{name}"] = getattr(self.map, name)
@@ -205,8 +217,15 @@ class Job:
             "kind": self.kind,
             **{key: getattr(self, key) for key in (*keys, *_SOUND_SETTINGS)},
             "output": str(self.output),
+            "cache": None if self.cache is None else str(self.cache),
             "emitters": [
-                {"name": e.name, "sound": str(e.sound), "starts": list(e.starts), "level": float(e.level)}
+                {
+                    "name": e.name,
+                    "sound": str(e.sound),
+                    "starts": list(e.starts),
+                    "level": float(e.level),
+                    **({} if e.cone is None else {"cone_radius": e.cone.radius}),
+                }
                 for e in self.emitters
             ],
             "listener": None if self.listener is None else {"name": self.listener.name},
@@ -228,7 +247,7 @@ class Job:
         import h5py
 
         folder = Path(folder)
-        text = _Fields(_read_json(folder / JOB_FILE), folder / JOB_FILE)
+        text = Fields(read_json(folder / JOB_FILE), folder / JOB_FILE)
         if text.number("version") != VERSION:
             raise UserError(f"{folder} was written by another version of this tool: write the job again.")
         scene = Scene.load(folder / SCENE_FILE)
@@ -263,119 +282,39 @@ class Job:
             seed=text.whole("seed"),
             map=floor,
             scene_name=text.text("scene_name"),
+            cache=Path(text.text("cache")) if text.has("cache") else None,
             # Settings that a job may leave out: it then gets their defaults.
             **{key: read(text, key) for key, read in _SOUND_SETTINGS.items() if text.has(key)},
         )
 
 
-class _Fields:
-    """A JSON object whose values are read with their type checked."""
-
-    def __init__(self, values: object, where: object) -> None:
-        if not isinstance(values, dict):
-            raise UserError(f"{where} is not a JSON object: write the job again.")
-        self._values, self._where = values, where
-
-    def _get(self, key: str, kind: tuple[type, ...], what: str) -> Any:
-        value = self._values.get(key)
-        if not isinstance(value, kind) or (isinstance(value, bool) and bool not in kind):
-            raise UserError(f"“{key}” in {self._where} is not {what}: write the job again.")
-        return value
-
-    def number(self, key: str) -> float:
-        return _finite(self._get(key, (int, float), "a number"), key, self._where)
-
-    def whole(self, key: str) -> int:
-        return self._get(key, (int,), "a whole number")
-
-    def flag(self, key: str) -> bool:
-        return self._get(key, (bool,), "true or false")
-
-    def text(self, key: str) -> str:
-        value = self._get(key, (str,), "a text")
-        if len(value) > MAX_TEXT or "\0" in value:
-            raise UserError(f"“{key}” in {self._where} is no usable text: write the job again.")
-        return value
-
-    def numbers(self, key: str, most: int) -> tuple[float, ...]:
-        values = self._get(key, (list,), "a list of numbers")
-        if len(values) > most or not all(type(x) in (int, float) for x in values):
-            raise UserError(f"“{key}” in {self._where} is not a list of at most {most} numbers.")
-        return tuple(_finite(x, key, self._where) for x in values)
-
-    def has(self, key: str) -> bool:
-        return self._values.get(key) is not None
-
-    def part(self, key: str) -> _Fields | None:
-        return _Fields(self._values[key], f"“{key}” in {self._where}") if self.has(key) else None
-
-    def wholes(self, key: str, most: int) -> tuple[int, ...]:
-        values = self.numbers(key, most)
-        if any(value != int(value) for value in values):
-            raise UserError(f"“{key}” in {self._where} is not a list of whole numbers: write the job again.")
-        return tuple(map(int, values))
-
-    def texts(self, key: str, most: int) -> tuple[str, ...]:
-        values = self._get(key, (list,), "a list of texts")
-        if len(values) > most or not all(isinstance(x, str) for x in values):
-            raise UserError(f"“{key}” in {self._where} is not a list of at most {most} texts.")
-        return tuple(values)
-
-    def entries(self, key: str, most: int) -> list[_Fields]:
-        values = self._get(key, (list,), "a list")
-        if len(values) > most:
-            raise UserError(f"“{key}” in {self._where} has {len(values)} entries: use {most} at most.")
-        return [_Fields(value, f"“{key}” {number} in {self._where}") for number, value in enumerate(values)]
-
-
 # How the settings of the sound are read that have defaults.
 _SOUND_SETTINGS = {
-    "order": _Fields.whole,
-    "hrtf": _Fields.text,
-    "reflections": _Fields.whole,
-    "wetness": _Fields.number,
-    "reverb_gain": _Fields.number,
-    "loudness": _Fields.number,
-    "peak": _Fields.number,
-    "file_type": _Fields.text,
-    "sample_type": _Fields.text,
-    "parts": _Fields.flag,
+    "order": Fields.whole,
+    "hrtf": Fields.text,
+    "reflections": Fields.whole,
+    "wetness": Fields.number,
+    "reverb_gain": Fields.number,
+    "loudness": Fields.number,
+    "peak": Fields.number,
+    "file_type": Fields.text,
+    "sample_type": Fields.text,
+    "parts": Fields.flag,
     "impulse_frames": lambda fields, key: fields.wholes(key, MAX_IMPULSES),
-    "impulse_type": _Fields.text,
+    "impulse_type": Fields.text,
+    "impulse_spacing": Fields.number,
     "kept": lambda fields, key: fields.texts(key, MAX_EMITTERS),
 }
 # How those of a map are read.
 _MAP_SETTINGS = {
-    "step": _Fields.whole,
-    "maximum": _Fields.flag,
-    "quantity": _Fields.text,
-    "band": _Fields.whole,
-    "noise": _Fields.number,
-    "palette": _Fields.text,
-    "lines": _Fields.flag,
+    "step": Fields.whole,
+    "maximum": Fields.flag,
+    "quantity": Fields.text,
+    "band": Fields.whole,
+    "noise": Fields.number,
+    "palette": Fields.text,
+    "lines": Fields.flag,
 }
-
-
-def _finite(value: float, key: str, where: object) -> float:
-    if abs(value) > 1e300 or not math.isfinite(value):
-        raise UserError(f"“{key}” in {where} is not a finite number: write the job again.")
-    return float(value)
-
-
-def _read_json(path: Path) -> object:
-    """The parsed JSON file, with NaN and infinity refused; raises UserError when it is missing or damaged."""
-
-    def refuse(word: str) -> float:
-        raise ValueError(f"{word} is not a number")
-
-    try:
-        if path.stat().st_size > MAX_JSON_BYTES:
-            raise UserError(f"{path} is larger than {MAX_JSON_BYTES // 1_000_000} MB: it is no job.")
-        return json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}): give the folder of a job.") from error
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not valid JSON ({error}): write the job again.") from error
 
 
 def _write_trajectory(group: h5py.Group, trajectory: Trajectory) -> None:
@@ -388,7 +327,8 @@ def _read_trajectory(file: h5py.File, name: str, times: np.ndarray) -> Trajector
     return Trajectory(times, positions, read_array(file, f"{name}/rotations", (len(times), 3, 3), MAX_FRAMES))
 
 
-def _read_emitter(file: h5py.File, number: int, entry: _Fields, times: np.ndarray) -> Emitter:
+def _read_emitter(file: h5py.File, number: int, entry: Fields, times: np.ndarray) -> Emitter:
+    pitch = f"emitters/{number}/pitch"
     return Emitter(
         name=entry.text("name"),
         trajectory=_read_trajectory(file, f"emitters/{number}", times),
@@ -396,10 +336,23 @@ def _read_emitter(file: h5py.File, number: int, entry: _Fields, times: np.ndarra
         starts=entry.numbers("starts", MAX_STARTS),
         gain=read_array(file, f"emitters/{number}/gain", (len(times),), MAX_FRAMES),
         level=entry.number("level"),
+        cone=_read_cone(file, number, entry, times),
+        pitch=read_array(file, pitch, (len(times),), MAX_FRAMES) if pitch in file else 1.0,
     )
 
 
-def _read_floor(file: h5py.File, entry: _Fields) -> FloorMap:
+def _read_cone(file: h5py.File, number: int, entry: Fields, times: np.ndarray) -> Cone | None:
+    if f"emitters/{number}/cone" not in file:
+        return None
+    values = read_array(file, f"emitters/{number}/cone", (len(times), 3), MAX_FRAMES)
+    try:
+        return Cone(*values.T, entry.number("cone_radius") if entry.has("cone_radius") else None)
+    except UserError as error:
+        name = entry.text("name")
+        raise UserError(f"The cone of “{name}” is out of range. {error.message}", name) from error
+
+
+def _read_floor(file: h5py.File, entry: Fields) -> FloorMap:
     limits = entry.numbers("range", 2) if entry.has("range") else None
     if limits is not None and len(limits) != 2:
         raise UserError("The map's range needs a lowest and a highest value.")

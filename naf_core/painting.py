@@ -13,11 +13,11 @@ import numpy as np
 from naf_core.colours import fit_range
 from naf_core.errors import UserError
 from naf_core.field import Field
+from naf_core.firstsound import FirstSound
 from naf_core.job import Job
 from naf_core.loudness import Source, source_at
 from naf_core.picture import write_plate, write_texels
 from naf_core.quantities import QUANTITIES, title_of
-from naf_core.sound import octave_spectrum
 from naf_core.survey import PAIRS, FloorValues, Survey
 
 IMAGE, LEGEND = "loudness_map.png", "loudness.png"
@@ -43,16 +43,24 @@ def seconds(job: Job) -> float:
     return 0.4 + one + (count - 1) * (0.5 * one + 0.3)
 
 
-def paint(field: Field, job: Job, sounds: dict[str, np.ndarray], part: Path, step: Step, warn: Warn) -> dict[str, Any]:
+def paint(
+    field: Field,
+    job: Job,
+    spectra: dict[str, np.ndarray],
+    part: Path,
+    step: Step,
+    warn: Warn,
+    first: FirstSound | None = None,
+) -> dict[str, Any]:
     """Write the pictures of the job's map into the folder ``part``, and return what the report says of them.
 
-    ``sounds`` are the samples of each sound file by path. ``step`` gets the progress 0..1, ``warn`` messages.
+    ``spectra`` (8,) are those of the sound files, by path. ``step`` gets the progress 0..1, ``warn`` messages.
+    ``first`` is the first sound of the scene where it is at hand.
     """
     floor = job.map
     indices = floor.indices(job.n_frames)
     many = len(indices) > 1
-    survey = Survey(field, job.scene, floor, field.caster, _PAIRS_OF_MANY if many else PAIRS)
-    spectra = {e.sound: octave_spectrum(sounds[e.sound], job.sample_rate) for e in job.emitters}
+    survey = Survey(field, job.scene, floor, field.caster, first, _PAIRS_OF_MANY if many else PAIRS)
 
     results, sources = [], []
     for count, index in enumerate(indices):

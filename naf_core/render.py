@@ -1,107 +1,107 @@
-"""Rendering: what a listener hears of an emitter over time, as an audio track in three parts."""
+"""Rendering: what a listener hears of an emitter over time, block after block, in three parts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 from zlib import crc32
 
 import numpy as np
 
 from naf_core.ambisonics import turn
-from naf_core.direct import BLOCK_DURATION, Clock, direct_sound
-from naf_core.early import early_reflections
+from naf_core.beam import StillBeam
+from naf_core.carriers import Carriers
+from naf_core.clock import Clock, Held, Signal
+from naf_core.direct import BLOCK_DURATION, DirectSound
+from naf_core.early import EarlyReflections
 from naf_core.errors import UserError
 from naf_core.formats import Format, format_of
-from naf_core.images import Images, no_images, without_images
-from naf_core.motion import Motion, rotations_at, turns
+from naf_core.hearing import Hearing
+from naf_core.images import Images, no_images
+from naf_core.motion import rotations_at, turns
 from naf_core.response import EnergyResponse
-from naf_core.reverb import reverberation, ring_out
+from naf_core.reverb import Reverberation, ring_out
 from naf_core.scene import Emitter, Listener, Trajectory
-from naf_core.sound import a_weighted_calibration, read_sound
+from naf_core.source import CUT_FADE, Dry, Source
 
-# What is heard of an emitter, in the order of `render_parts`.
+# What is heard of an emitter, in the order of `Rendering.blocks`.
 PARTS = ("direct", "early", "late")
 
 MAX_TAIL = 10.0  # s
 SAMPLE_RATES = (16_000, 192_000)  # Hz
-MAX_DURATION = 3600.0  # s
 
-_CUT_FADE = 0.005  # s, where the frame range cuts into a sound
+_SEGMENT = 4.0  # s that are rendered at a time
 _END_FADE = 0.030  # s
 _SILENCE = 10.0 ** (-90.0 / 20.0)  # of the peak: what is below at the end is left away
 
 
-def render_parts(
-    emitter: Emitter,
-    listener: Listener,
-    responses: EnergyResponse,
-    response_times: np.ndarray,
-    duration: float,
-    sample_rate: int = 48000,
-    fmt: Format | None = None,
-    seed: int = 0,
-    progress: Callable[[float], None] | None = None,
-    tail: float | None = None,
-    sound: np.ndarray | None = None,
-    images: Images | None = None,
-    apparent: Trajectory | None = None,
-) -> np.ndarray:
-    """What ``listener`` hears of ``emitter``, part by part; a sample of 1 is 1 pascal (see `sound`).
+class Rendering:
+    """What ``listener`` hears of ``emitter``; a sample of 1 is 1 pascal (see `sound`).
 
-    Returns (3, n, channels) float32: direct sound, early reflections and the rest (see PARTS). ``responses`` (K, ...)
-    are those of the pair at ``response_times`` (K,) s, increasing (see `motion.key_times`); ``images`` those of the
-    emitter at the same times, whose energy is taken from the responses, none by default. ``apparent`` is where the
-    direct sound comes from, the emitter's own path by default (see `firstsound`). ``duration`` in s is the length of
-    the shot; the sound stops there and rings out for ``tail`` seconds, or, by default, until it is silent, at
-    most MAX_TAIL. A sound that started before time 0 is already in the room by then. ``fmt`` is that for two ears by
-    default. ``sound`` (m,) are the samples of the emitter's file at ``sample_rate`` if they were read before.
-    ``progress`` gets 0..1 and may raise to cancel. The same ``seed`` gives the same samples. Raises UserError on values
-    out of range and on sound files that cannot be read.
+    ``hearing`` says what reaches the listener; ``source`` is the emitter's sound file at the wanted rate. ``duration``
+    in s is the length of the shot; the sound stops there and rings out for ``tail`` seconds, or, by default, until it
+    is silent, at most MAX_TAIL. A sound that started before time 0 is already in the room by then. ``fmt`` is that for
+    two ears by default. The same ``seed`` gives the same samples. Raises UserError on values out of range.
     """
-    fmt = fmt or format_of("binaural")
-    times = np.asarray(response_times, np.float64).reshape(-1)
-    if not SAMPLE_RATES[0] <= sample_rate <= SAMPLE_RATES[1]:
-        raise UserError(f"The sample rate is {sample_rate} Hz: set it between {SAMPLE_RATES[0]} and {SAMPLE_RATES[1]}.")
-    if not 0.0 < duration <= MAX_DURATION:
-        raise UserError(f"The shot lasts {duration} s: set a frame range of up to {MAX_DURATION:g} s.")
-    if len(times) != len(np.atleast_1d(responses.distance)) or not len(times) or (np.diff(times) <= 0).any():
-        raise ValueError("response_times must increase and be as many as the responses")
-    if sound is None:
-        sound = read_sound(emitter.sound, sample_rate, emitter.name)
 
-    ringing = ring_out(responses)
-    preroll = min(ringing, max(0.0, -min(emitter.starts, default=0.0)))
-    preroll = int(np.ceil(preroll * sample_rate))
-    wanted = min(ringing + 0.02, MAX_TAIL) if tail is None else tail
-    shot, rest = round(duration * sample_rate), round(wanted * sample_rate)
-    clock = Clock(sample_rate, -preroll / sample_rate, preroll + shot + rest)
-    dry = dry_sound(emitter, sound, clock, preroll + shot)
+    def __init__(
+        self,
+        emitter: Emitter,
+        listener: Listener,
+        hearing: Hearing,
+        source: Source,
+        duration: float,
+        fmt: Format | None = None,
+        seed: int = 0,
+        tail: float | None = None,
+    ) -> None:
+        rate = source.sample_rate
+        if not SAMPLE_RATES[0] <= rate <= SAMPLE_RATES[1]:
+            raise UserError(f"The sample rate is {rate} Hz: set it between {SAMPLE_RATES[0]} and {SAMPLE_RATES[1]}.")
+        if not duration > 0.0:
+            raise UserError(f"The shot lasts {duration} s: set a frame range with at least one frame.")
+        ringing = hearing.ringing
+        preroll = min(ringing, max(0.0, -min(emitter.starts, default=0.0)))
+        self._preroll = int(np.ceil(preroll * rate))
+        self._shot = self._preroll + round(duration * rate)
+        rest = round((min(ringing + 0.02, MAX_TAIL) if tail is None else tail) * rate)
+        self._rate, self._trims = rate, tail is None
+        self._clock = Clock(rate, -self._preroll / rate, self._shot + rest)
+        dry = Dry(emitter, source, self._clock, self._shot)
+        self._parts = _Parts(
+            dry, self._clock, emitter.trajectory, listener.trajectory, hearing, fmt or format_of("binaural"),
+            _own_seed(seed, emitter),
+        )  # fmt: skip
 
-    parts = _heard(
-        dry,
-        clock,
-        emitter.trajectory,
-        apparent or emitter.trajectory,
-        listener.trajectory,
-        responses,
-        images or no_images(len(times)),
-        times,
-        fmt,
-        _own_seed(seed, emitter),
-        progress,
-    )[:, preroll:]
-    if preroll:
-        fade = min(round(_CUT_FADE * sample_rate), parts.shape[1])
-        parts[:, :fade] *= np.linspace(0.0, 1.0, fade, dtype=np.float32)[:, None]
-    if tail is None:
-        level = np.abs(parts).max(axis=(0, 2))
-        loud = np.flatnonzero(level > _SILENCE * level.max(initial=0.0))
-        parts = parts[:, : max(int(loud[-1]) + 1 if len(loud) else 0, shot)]
-    fade = min(round(_END_FADE * sample_rate), max(parts.shape[1] - shot, 0))
-    if fade:
-        parts[:, -fade:] *= np.linspace(1.0, 0.0, fade, dtype=np.float32)[:, None]
-    return parts
+    def blocks(self, progress: Callable[[float], None] | None = None) -> Iterator[np.ndarray]:
+        """All samples in order, (n, 3, channels) float32: direct sound, early reflections, the rest (see PARTS).
+
+        ``progress`` gets 0..1 and may raise to cancel.
+        """
+        end, peak, kept = self._clock.length, 0.0, []
+        step = round(_SEGMENT * self._rate)
+        for first in range(0, end, step):
+            last = min(first + step, end)
+            block = self._parts.heard(first, last)
+            first, block = max(first, self._preroll), block[max(self._preroll - first, 0) :]
+            fade = round(CUT_FADE * self._rate)
+            if self._preroll and first < self._preroll + fade:
+                at = np.arange(first, last) - self._preroll
+                block *= np.clip(at / max(fade - 1, 1), 0.0, 1.0).astype(np.float32)[:, None, None]
+            peak = max(peak, float(np.abs(block).max(initial=0.0)))
+            # What rings on after the shot is kept until it is known where it can be cut off.
+            if first < self._shot:
+                yield block[: self._shot - first]
+            kept.append(block[max(self._shot - first, 0) :])
+            if progress is not None:
+                progress(last / end)
+        tail = np.concatenate(kept)
+        if self._trims:
+            loud = np.flatnonzero(np.abs(tail).max(axis=(1, 2), initial=0.0) > _SILENCE * peak)
+            tail = tail[: int(loud[-1]) + 1 if len(loud) else 0]
+        fade = min(round(_END_FADE * self._rate), len(tail))
+        if fade:
+            tail[-fade:] *= np.linspace(1.0, 0.0, fade, dtype=np.float32)[:, None, None]
+            yield tail
 
 
 def impulse_response(
@@ -111,12 +111,13 @@ def impulse_response(
     seed: int = 0,
     images: Images | None = None,
     rotation: np.ndarray | None = None,
+    beam: StillBeam | None = None,
 ) -> np.ndarray:
     """Impulse response of one pair from emission on, direct sound included, (n, channels) float32.
 
     The head has the ``rotation`` (3, 3), world = R @ local, and looks along x by default. Free-field sound at 1 m would
-    be a unit impulse. ``images`` are those of the pair at one key (see `Images.at`); ``fmt`` and ``seed`` as in
-    `render_parts`.
+    be a unit impulse. ``images`` are those of the pair at one key (see `Images.at`), ``beam`` what a cone makes of
+    them and it; ``fmt`` and ``seed`` as in `Rendering`.
     """
     batch, fmt, images = response[None], fmt or format_of("binaural"), images or no_images(1)
     direction = np.asarray(response.direct_direction, np.float64).reshape(1, 3)
@@ -124,96 +125,112 @@ def impulse_response(
     direction = direction / norm if norm > 0.0 else np.array([[1.0, 0.0, 0.0]])
     reach = np.linalg.norm(images.way, axis=-1).max(initial=0.0) / response.speed_of_sound
     clock = Clock(sample_rate, 0.0, round((max(ring_out(batch), reach) + 0.02) * sample_rate))
-    dry = np.zeros(1, np.float32)
-    dry[0] = 1.0
     here = Trajectory([0.0], np.zeros((1, 3)), None if rotation is None else np.asarray(rotation)[None])
     emitter = Trajectory([0.0], direction * float(response.distance))
     # Here the listener is the origin and nothing moves: an image lies where its way leads, whatever it mirrors.
     images = Images(np.zeros_like(images.turn), images.way[:, 0], images.energy, images.way)
-    return _heard(dry, clock, emitter, emitter, here, batch, images, np.zeros(1), fmt, seed, None).sum(axis=0)
-
-
-def _heard(
-    dry: np.ndarray,
-    clock: Clock,
-    emitter: Trajectory,
-    apparent: Trajectory,
-    listener: Trajectory,
-    responses: EnergyResponse,
-    images: Images,
-    times: np.ndarray,
-    fmt: Format,
-    seed: int,
-    progress: Callable[[float], None] | None,
-) -> np.ndarray:
-    """Direct sound, early reflections and reverberation of ``dry`` (n,) as ``fmt``, (3, length, channels) float32."""
-    way = [np.linalg.norm(np.diff(path.positions, axis=0), axis=1).sum() for path in (emitter, listener)]
-    tell = progress or (lambda fraction: None)
-    rest = without_images(responses, images)
-    late = reverberation(
-        dry, clock, rest, times, seed, bool(way[1] > way[0]), lambda fraction: tell(0.5 * fraction), fmt.order
+    hearing = Hearing(
+        emitter,
+        here,
+        np.zeros(1),
+        lambda keys: (batch, emitter.positions, -direction),
+        lambda keys: images,
+        beam,
     )
-    if fmt.head_locked:
-        late = _turn_to_head(late, listener, clock)
-    result = np.empty((len(PARTS), clock.length, fmt.channels), np.float32)
-    result[2] = fmt.decode(late, clock.sample_rate).T
-    tell(0.6)
-    result[0] = direct_sound(
-        dry, clock, apparent, listener, _as_far_as(responses, times, apparent, listener), times, fmt
-    ).T
-    tell(0.7)
-    result[1] = early_reflections(dry, clock, emitter, listener, images, times, responses.speed_of_sound, fmt).T
-    tell(1.0)
-    return result
+    return _Parts(Held(np.ones(1)), clock, emitter, here, hearing, fmt, seed).heard(0, clock.length).sum(axis=1)
 
 
-def _as_far_as(
-    responses: EnergyResponse, times: np.ndarray, emitter: Trajectory, listener: Trajectory
-) -> EnergyResponse:
-    """The ``responses`` at ``times`` (K,) with the distance from where the ``emitter`` seems to be."""
-    ends = (Motion(path).position(times) for path in (emitter, listener))
-    distance = np.linalg.norm(np.subtract(*ends), axis=1)
-    return replace(responses, distance=distance.astype(np.float32))
+class _Parts:
+    """The parts of what is heard of ``dry``."""
+
+    def __init__(
+        self,
+        dry: Signal,
+        clock: Clock,
+        emitter: Trajectory,
+        listener: Trajectory,
+        hearing: Hearing,
+        fmt: Format,
+        seed: int,
+    ) -> None:
+        self._dry, self._clock, self._emitter, self._listener = dry, clock, emitter, listener
+        self._hearing, self._fmt = hearing, fmt
+        self._direct = DirectSound(dry, clock, hearing.apparent, listener, hearing.seen, hearing.seen_times, fmt)
+        self._early: dict[int, EarlyReflections] = {}
+        self._late = _Late(dry, clock, emitter, listener, hearing, fmt, seed)
+
+    def heard(self, first: int, last: int) -> np.ndarray:
+        """Samples ``first`` up to ``last``, which follow on those asked for before: (last - first, 3, channels)."""
+        result = np.empty((last - first, len(PARTS), self._fmt.channels), np.float32)
+        result[:, 2] = self._late.heard(first, last).T
+        result[:, 0] = self._direct.heard(first, last).T
+        result[:, 1] = sum((early.heard(first, last) for early in self._reflections(first, last)), np.float32(0.0)).T
+        return result
+
+    def _reflections(self, first: int, last: int) -> list[EarlyReflections]:
+        """Those of the legs that are heard at the samples."""
+        rate, hearing = self._clock.sample_rate, self._hearing
+        start, stop = self._clock.origin + first / rate, self._clock.origin + last / rate
+        numbers = [number for number in range(hearing.legs) if hearing.reaches(number, start, stop)]
+        self._early = {number: self._early.get(number) or self._of(number) for number in numbers}
+        return list(self._early.values())
+
+    def _of(self, number: int) -> EarlyReflections:
+        leg, speed = self._hearing.leg(number), self._hearing.speed_of_sound
+        return EarlyReflections(
+            self._dry, self._clock, self._emitter, self._listener, leg.images, leg.times, speed, self._fmt
+        )
 
 
-def _turn_to_head(waves: np.ndarray, listener: Trajectory, clock: Clock) -> np.ndarray:
-    """Ambisonics in world axes as heard in the axes of the listener's head."""
-    hop = max(round(BLOCK_DURATION * clock.sample_rate), 1)
-    knots = np.arange(0, clock.length + hop, hop) if turns(listener) else np.zeros(1, int)
-    return turn(waves, rotations_at(listener, clock.origin + knots / clock.sample_rate), hop)
+class _Late:
+    """Reverberation, turned with the head and decoded."""
+
+    def __init__(
+        self,
+        dry: Signal,
+        clock: Clock,
+        emitter: Trajectory,
+        listener: Trajectory,
+        hearing: Hearing,
+        fmt: Format,
+        seed: int,
+    ) -> None:
+        self._clock, self._listener, self._fmt = clock, listener, fmt
+        way = [np.linalg.norm(np.diff(path.positions, axis=0), axis=1).sum() for path in (emitter, listener)]
+        # Whole seconds: a little more of reverberation takes the same noise.
+        carriers = Carriers(
+            clock.sample_rate, np.ceil(hearing.ringing + 0.1), seed, np.ceil(hearing.delay.max() + 0.01), fmt.order
+        )
+        self._waves = Reverberation(
+            dry, clock, hearing.response, hearing.times, hearing.delay, carriers, bool(way[1] > way[0])
+        )
+        filters, self._latency = (None, 0) if fmt.ears is None else fmt.ears.decoder(clock.sample_rate)
+        self._memory = 0 if filters is None else filters.shape[2]  # samples of waves that a decoded one is made of
+        self._start, self._held = 0, np.zeros(((fmt.order + 1) ** 2, 0), np.float32)  # waves, and where they begin
+
+    def heard(self, first: int, last: int) -> np.ndarray:
+        """The channels (channels, last - first) at samples that follow on those asked for before."""
+        begin = self._start + self._held.shape[1]
+        self._held = np.concatenate([self._held, self._turned(begin, last + self._latency)], axis=1)
+        decoded = self._fmt.decode(self._held, self._clock.sample_rate)[:, first - self._start : last - self._start]
+        start = max(last - self._memory, self._start)
+        self._held, self._start = self._held[:, start - self._start :], start
+        return decoded
+
+    def _turned(self, first: int, last: int) -> np.ndarray:
+        """The waves that come next, in the axes of the head where that counts."""
+        waves = self._waves.until(last)
+        if not self._fmt.head_locked:
+            return waves
+        if not turns(self._listener):
+            return turn(waves, rotations_at(self._listener, np.zeros(1)), 1)
+        hop = max(round(BLOCK_DURATION * self._clock.sample_rate), 1)
+        knots = hop * np.arange(first // hop, -(-last // hop) + 1)
+        rotations = rotations_at(self._listener, self._clock.origin + knots / self._clock.sample_rate)
+        lead = first - knots[0]
+        return turn(np.pad(waves, ((0, 0), (lead, 0))), rotations, hop)[:, lead:]
 
 
 def _own_seed(seed: int, emitter: Emitter) -> int:
     """A seed of the emitter's own, so that two emitters in one place do not share their noise."""
     return ((seed & 0xFFFFFFFF) << 32) | crc32(emitter.name.encode())
-
-
-def dry_sound(emitter: Emitter, sound: np.ndarray, clock: Clock, length: int) -> np.ndarray:
-    """What the emitter sends, (length,) float32 in pascals at 1 m: its sound at each start, levelled, with its volume.
-
-    ``sound`` (m,) at the clock's rate. Before the clock's origin and after ``length`` it is cut off.
-    """
-    dry = np.zeros(length, np.float32)
-    for start in emitter.starts:
-        first = round((start - clock.origin) * clock.sample_rate)
-        source = slice(max(-first, 0), max(min(len(sound), length - first), 0))
-        if source.stop > source.start:
-            dry[first + source.start : first + source.stop] += sound[source]
-    fade = min(round(_CUT_FADE * clock.sample_rate), length)
-    dry[length - fade :] *= np.linspace(1.0, 0.0, fade, dtype=np.float32)
-    if clock.origin < 0.0:
-        dry[:fade] *= np.linspace(0.0, 1.0, fade, dtype=np.float32)
-    dry *= volume(emitter, clock, length)
-    return dry * np.float32(a_weighted_calibration(sound, clock.sample_rate, emitter.level))
-
-
-def volume(emitter: Emitter, clock: Clock, length: int) -> np.ndarray:
-    """The emitter's volume at each sample, (length,) float32: straight between frames, rounded over 10 ms."""
-    times, gain = emitter.trajectory.times, emitter.gain
-    if not np.ptp(gain):
-        return np.full(length, gain[0], np.float32)
-    step = 0.001
-    knots = clock.origin + step * np.arange(-6, int(length / clock.sample_rate / step) + 8)
-    window = np.hanning(13)[1:-1]
-    smooth = np.convolve(np.interp(knots, times, gain), window / window.sum(), mode="same")
-    return np.interp(clock.times(0, length), knots[5:-5], smooth[5:-5]).astype(np.float32)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 from scipy import fft
 
 from naf_core.carriers import Carriers
-from naf_core.direct import Clock
+from naf_core.clock import Clock, Signal
 from naf_core.response import EnergyResponse
 from naf_core.synthesis import ambisonic_response, duration
+from naf_core.threads import ahead
 
 _BLOCK = 1 << 16
 
@@ -21,95 +23,139 @@ def ring_out(responses: EnergyResponse) -> float:
     return float((np.asarray(responses.delay, np.float64) + ends).max(initial=0.0))
 
 
-def reverberation(
-    dry: np.ndarray,
-    clock: Clock,
-    responses: EnergyResponse,
-    response_times: np.ndarray,
-    seed: int,
-    follows_listener: bool = False,
-    progress: Callable[[float], None] | None = None,
-    order: int = 1,
-) -> np.ndarray:
-    """Reverberation of ``dry`` (n,) in ambisonics ((order + 1)², length) float32, ACN, SN3D, world axes.
+class Reverberation:
+    """Reverberation of ``dry`` in ambisonics of the ``carriers``' order, ACN, SN3D, world axes, part after part.
 
-    ``responses`` (K, ...) hold at ``response_times`` (K,) s, increasing; between two of them the sound
-    fades linearly from the one to the other. What fades is the sound as it is emitted, so that a tail keeps
-    the place where it was made; with ``follows_listener`` it is the sound as it is heard, so that a tail
-    changes with the place where it is heard. The first is exact when only the emitter moves, the second
-    when only the listener does.
+    ``response`` gives that of each key; they hold at ``times`` (K,) s, increasing, with their earliest arrivals
+    ``delays`` (K,) s after emission. Between two of them the sound fades linearly from the one to the other. What fades
+    is the sound as it is emitted, so that a tail keeps the place where it was made; with ``follows_listener`` it is the
+    sound as it is heard, so that a tail changes with the place where it is heard. The first is exact when only the
+    emitter moves, the second when only the listener does.
 
     All responses are cut from the same noise at the same time after emission, whatever their distance: two
     keys with different delays therefore add up without a comb filter, and reverberation has no Doppler
     shift, which in a diffuse field is zero in the mean.
     """
-    result = np.zeros(((order + 1) ** 2, clock.length), np.float32)
-    if not (dry.any() and responses.energy.any()):
-        return result
-    rate = clock.sample_rate
-    latest = float(np.max(responses.delay)) + 0.01
-    carriers = Carriers(rate, ring_out(responses) + 0.1, seed, latest, order)
-    starts = np.round(np.asarray(responses.delay, np.float64) * rate).astype(int)
-    count = len(response_times)
-    for key in range(count):
-        before = float(response_times[key - 1]) if key else -np.inf
-        after = float(response_times[key + 1]) if key + 1 < count else np.inf
-        first = 0 if before == -np.inf else clock.sample(before - 1.0 / rate)
-        last = clock.length if after == np.inf else clock.sample(after + 1.0 / rate)
-        heard = follows_listener or dry[first:last].any()
-        impulse = ambisonic_response(responses[key], carriers, int(starts[key])) if heard and last > first else None
-        if impulse is not None and impulse.shape[1]:
-            weights = _hat(clock.times(first, last), before, float(response_times[key]), after)
-            if follows_listener:
-                for at, block in _heard(dry, impulse, first - starts[key], last - starts[key]):
-                    at += int(starts[key])
-                    part = slice(at - first, at - first + block.shape[1])
-                    result[:, at : at + block.shape[1]] += block * weights[part]
+
+    def __init__(
+        self,
+        dry: Signal,
+        clock: Clock,
+        response: Callable[[int], EnergyResponse],
+        times: np.ndarray,
+        delays: np.ndarray,
+        carriers: Carriers,
+        follows_listener: bool = False,
+    ) -> None:
+        self._dry, self._clock, self._response, self._carriers = dry, clock, response, carriers
+        self._times, self._follows = np.asarray(times, np.float64), follows_listener
+        self._starts = np.round(np.asarray(delays, np.float64) * clock.sample_rate).astype(int)
+        edge = 1.0 / clock.sample_rate
+        inner = [clock.sample(float(time) - edge) for time in self._times[:-1]]
+        outer = [clock.sample(float(time) + edge) for time in self._times[1:]]
+        # From where to where each key is heard, beside its neighbours; the ends are held for ever.
+        self._spans = list(zip([-np.inf, *inner], [*outer, np.inf], strict=True))
+        self._kernels: dict[int, _Kernel] = {}
+        self._at = 0  # what comes next
+        self._pending = np.zeros(((carriers.order + 1) ** 2, 0), np.float32)  # what rings on from there
+
+    def until(self, last: int) -> np.ndarray:
+        """The samples from where the last part ended, 0 at first, up to ``last``: (channels, ...) float32."""
+        first, self._at = self._at, last
+        keys = [key for key, (start, stop) in enumerate(self._spans) if start < last and stop > first]
+        self._kernels = {key: kernel for key, kernel in self._kernels.items() if key in keys}
+        self._grow(last - first)
+        for key, kernel in self._kernels_of(keys, first, last):
+            start, stop = int(max(self._spans[key][0], first)), int(min(self._spans[key][1], last))
+            weights = self._weights(key, start, stop)
+            if self._follows:
+                begin = start - self._starts[key]
+                for at, block in kernel.heard(self._dry, begin, stop - self._starts[key]):
+                    place = at - begin
+                    part = block * weights[place : place + block.shape[1]]
+                    self._add(start - first + place, part)
             else:
-                segment = dry[first : min(last, len(dry))]
-                for at, block in _emitted(segment * weights[: len(segment)], impulse):
-                    at += first + int(starts[key])
-                    room = max(clock.length - at, 0)
-                    result[:, at : at + block.shape[1]] += block[:, :room]
-        if progress is not None:
-            progress((key + 1) / count)
-    return result
+                for at, block in kernel.emitted(self._dry.read(start, stop) * weights):
+                    self._add(start - first + int(self._starts[key]) + at, block)
+        result, self._pending = self._pending[:, : last - first], self._pending[:, last - first :]
+        return result
+
+    def _kernels_of(self, keys: Sequence[int], first: int, last: int) -> Iterator[tuple[int, _Kernel]]:
+        """The impulse responses of those ``keys`` of which anything sounds."""
+        reach = self._carriers.dense.shape[-1] if self._follows else 0
+        sounding = [
+            key
+            for key in keys
+            if self._dry.read(int(max(self._spans[key][0], first)) - reach, int(min(self._spans[key][1], last))).any()
+        ]
+        new = [key for key in sounding if key not in self._kernels]
+        made = ahead(lambda wanted: wanted[1](), ((key, self._maker(key)) for key in new))
+        for key in sounding:
+            if key not in self._kernels:
+                self._kernels[key] = _Kernel(next(made))
+            if self._kernels[key].taps:
+                yield key, self._kernels[key]
+            if self._spans[key][1] <= last:
+                del self._kernels[key]
+
+    def _maker(self, key: int) -> Callable[[], np.ndarray]:
+        """What makes the impulse response of a key; the response itself is asked for at once."""
+        return partial(ambisonic_response, self._response(key), self._carriers, int(self._starts[key]))
+
+    def _weights(self, key: int, first: int, last: int) -> np.ndarray:
+        """How much of a key is heard at the samples: rises from the key before it, falls to the key after it."""
+        times, keys = self._clock.times(first, last), self._times
+        weights = np.ones(last - first)
+        if key:
+            weights = np.clip((times - keys[key - 1]) / (keys[key] - keys[key - 1]), 0.0, 1.0)
+        if key + 1 < len(keys):
+            fall = np.clip((keys[key + 1] - times) / (keys[key + 1] - keys[key]), 0.0, 1.0)
+            weights = np.minimum(weights, fall)
+        return weights.astype(np.float32)
+
+    def _add(self, at: int, block: np.ndarray) -> None:
+        self._grow(at + block.shape[1])
+        self._pending[:, at : at + block.shape[1]] += block
+
+    def _grow(self, length: int) -> None:
+        """Make room for ``length`` pending samples."""
+        short = length - self._pending.shape[1]
+        if short > 0:
+            self._pending = np.pad(self._pending, ((0, 0), (0, short)))
 
 
-def _hat(times: np.ndarray, before: float, key: float, after: float) -> np.ndarray:
-    """Weights that rise from 0 at ``before`` to 1 at ``key`` and fall to 0 at ``after``; all keys sum to 1."""
-    rise = np.ones_like(times) if before == -np.inf else np.clip((times - before) / (key - before), 0.0, 1.0)
-    fall = np.ones_like(times) if after == np.inf else np.clip((after - times) / (after - key), 0.0, 1.0)
-    return np.minimum(rise, fall).astype(np.float32)
+class _Kernel:
+    """An impulse response (C, m) that sounds are convolved with, its spectrum kept."""
 
+    def __init__(self, impulse: np.ndarray) -> None:
+        self._impulse, self.taps = impulse, impulse.shape[1]
+        self._spectrum: np.ndarray | None = None
+        self._n_fft = 0
 
-def _emitted(samples: np.ndarray, impulse: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """``samples`` (n,) convolved with ``impulse`` (C, m): blocks (C, ...) to add up, each with its start."""
-    block, n_fft, spectrum = _plan(len(samples), impulse)
-    for at in range(0, len(samples), block):
-        part = samples[at : at + block]
-        if part.any():
-            whole = fft.irfft(fft.rfft(part, n_fft) * spectrum, n_fft)
-            yield at, whole[:, : len(part) + impulse.shape[1] - 1]
+    def emitted(self, samples: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+        """``samples`` (n,) convolved: blocks (C, ...) to add up, each with its start."""
+        block, spectrum = self._plan(len(samples))
+        for at in range(0, len(samples), block):
+            part = samples[at : at + block]
+            if part.any():
+                whole = fft.irfft(fft.rfft(part, self._n_fft) * spectrum, self._n_fft)
+                yield at, whole[:, : len(part) + self.taps - 1]
 
+    def heard(self, dry: Signal, first: int, last: int) -> Iterator[tuple[int, np.ndarray]]:
+        """Samples ``first`` up to ``last`` of ``dry`` convolved, block after block (C, ...), each with its start."""
+        block, spectrum = self._plan(last - first)
+        reach = self.taps - 1
+        for at in range(first, last, block):
+            stop = min(at + block, last)
+            part = dry.read(at - reach, stop)
+            if part.any():
+                whole = fft.irfft(fft.rfft(part, self._n_fft) * spectrum, self._n_fft)
+                yield at, whole[:, reach : reach + stop - at]
 
-def _heard(samples: np.ndarray, impulse: np.ndarray, first: int, last: int) -> Iterator[tuple[int, np.ndarray]]:
-    """Samples ``first`` up to ``last`` of ``samples`` (n,) convolved with ``impulse`` (C, m), block after block."""
-    block, n_fft, spectrum = _plan(last - first, impulse)
-    reach = impulse.shape[1] - 1
-    for at in range(first, last, block):
-        stop = min(at + block, last)
-        part = np.zeros(stop - at + reach, np.float32)
-        low, high = max(at - reach, 0), min(stop, len(samples))
-        if low < high and samples[low:high].any():
-            part[low - at + reach : high - at + reach] = samples[low:high]
-            whole = fft.irfft(fft.rfft(part, n_fft) * spectrum, n_fft)
-            yield at, whole[:, reach : reach + stop - at]
-
-
-def _plan(length: int, impulse: np.ndarray) -> tuple[int, int, np.ndarray]:
-    """Samples a block, the length of its transform and the transformed ``impulse``."""
-    taps = impulse.shape[1]
-    block = max(min(length, max(taps, _BLOCK)), 1)
-    n_fft = fft.next_fast_len(block + taps - 1, real=True)
-    return block, n_fft, fft.rfft(impulse, n_fft)
+    def _plan(self, length: int) -> tuple[int, np.ndarray]:
+        """Samples a block, and the transformed impulse response for it."""
+        block = max(min(length, max(self.taps, _BLOCK)), 1)
+        n_fft = fft.next_fast_len(block + self.taps - 1, real=True)
+        if n_fft != self._n_fft:
+            self._n_fft, self._spectrum = n_fft, fft.rfft(self._impulse, n_fft)
+        return block, self._spectrum

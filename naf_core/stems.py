@@ -17,10 +17,12 @@ from pathlib import Path
 import numpy as np
 
 from naf_core.bundled import FIELD, bundled_file
+from naf_core.directivity import Cone
 from naf_core.errors import UserError
 from naf_core.field import Field
 from naf_core.job import Job
 from naf_core.scene import Scene, Trajectory
+from naf_core.stemfile import StemFile
 
 FOLDER = ".stems"
 MOST_BYTES = 2_000_000_000  # of all parts together; what goes beyond is rendered anew each time
@@ -34,20 +36,20 @@ class StemStore:
     """The kept results of ``job``'s output folder, and those that this bake hands on in the folder ``part``."""
 
     def __init__(self, job: Job, part: Path) -> None:
-        self._old, self._new = job.output / FOLDER, part / FOLDER
+        self._old, self._new = job.cache or job.output / FOLDER, part / FOLDER
         self._new.mkdir()
         self._scene_key = digest(_scene_values(job.scene), job.seed)
         self._form = digest(*(getattr(job, name) for name in _FORM), _file(job.hrtf))
         index = self._read_index()
         self.fresh: list[str] = []  # emitters that were to be kept, and of which there is nothing
         self._keys: dict[str, str] = {}
-        self._bytes = 0
         for emitter in job.emitters if job.kind == "bake" else ():
             kept = index.get(emitter.name, "") if emitter.name in job.kept else ""
-            if emitter.name in job.kept and _load(self._old / f"{kept}.npy") is None:
+            if emitter.name in job.kept and _stem(self._old / f"{kept}.npy") is None:
                 self.fresh.append(emitter.name)
                 kept = ""
-            own = (emitter.name, emitter.gain, *emitter.starts, emitter.level, _file(emitter.sound))
+            own = (emitter.name, emitter.gain, emitter.pitch, *emitter.starts, emitter.level, _file(emitter.sound))
+            own += _cone_values(emitter.cone)
             paths = (*_path_values(emitter.trajectory), *_path_values(job.listener.trajectory))
             self._keys[emitter.name] = kept or digest(self._scene_key, self._form, *own, *paths)
         if job.kind == "map":
@@ -72,23 +74,27 @@ class StemStore:
             except OSError:  # the disk is full: what matters more has to fit
                 path.with_name(path.name + ".part").unlink(missing_ok=True)
 
-    def parts(self, name: str) -> np.ndarray | None:
-        """The kept parts (3, n, channels) of the emitter ``name``, None where it has to be rendered."""
-        path = self._carried(f"{self._keys[name]}.npy")
-        found = None if path is None else _load(path)
+    def stem(self, name: str) -> StemFile | None:
+        """The kept stem of the emitter ``name``, None where it has to be rendered, into `place`."""
+        path = self._carried(self.place(name).name)
+        found = None if path is None else _stem(path)
         if path is not None and found is None:
             path.unlink()
         return found
 
-    def keep(self, name: str, parts: np.ndarray) -> None:
-        """Hand on the parts of an emitter."""
-        path = self._new / f"{self._keys[name]}.npy"
-        self._bytes += parts.nbytes
-        if self._bytes <= MOST_BYTES and not path.exists():
-            try:
-                np.save(path, parts.astype(np.float32))
-            except OSError:  # as above
+    def place(self, name: str) -> Path:
+        """Where the stem of the emitter ``name`` belongs."""
+        return self._new / f"{self._keys[name]}.npy"
+
+    def settle(self) -> None:
+        """Let go what goes beyond MOST_BYTES: no stem is needed any more."""
+        total = 0
+        for path in map(self.place, self._keys):
+            size = path.stat().st_size if path.exists() else 0
+            total += size
+            if total > MOST_BYTES:
                 path.unlink(missing_ok=True)
+                total -= size
 
     def _carry_all(self) -> None:
         """Hand on what an earlier bake has kept: a map renders no stems."""
@@ -102,7 +108,7 @@ class StemStore:
         if not new.exists() and old.is_file():
             try:
                 os.link(old, new)
-            except OSError:  # a file system without hard links
+            except OSError:  # a file system without hard links, or another one
                 shutil.copyfile(old, new)
         return new if new.exists() else None
 
@@ -121,14 +127,12 @@ class StemStore:
         (self._new / _INDEX).write_text(text + "\n", encoding="utf-8")
 
 
-def _load(path: Path) -> np.ndarray | None:
-    """The parts (3, n, channels) in a file, None where there are none in it."""
+def _stem(path: Path) -> StemFile | None:
+    """The stem in a file, None where there is none in it."""
     try:
-        found = np.load(path)
+        return StemFile(path)
     except (OSError, ValueError, EOFError):
         return None
-    usable = isinstance(found, np.ndarray) and found.ndim == 3 and len(found) == 3 and found.dtype == np.float32
-    return found if usable else None
 
 
 def digest(*values: object) -> str:
@@ -155,6 +159,10 @@ def _scene_values(scene: Scene) -> tuple:
         scene.transmission_loss,
         np.array([air.temperature, air.humidity, air.pressure]),
     )
+
+
+def _cone_values(cone: Cone | None) -> tuple:
+    return () if cone is None else (cone.inner, cone.outer, cone.outer_gain, cone.radius)
 
 
 def _path_values(path: Trajectory) -> tuple:

@@ -15,7 +15,8 @@ import pytest
 import sofar
 import soundfile
 
-from naf_core.bake import run, stem_names
+from naf_core.bake import run
+from naf_core.delivery import stem_names
 from naf_core.errors import UserError
 from naf_core.floormap import FloorMap
 from naf_core.job import Job
@@ -416,11 +417,6 @@ def test_an_output_folder_that_is_a_file_is_named(tmp_path):
     assert work.output.read_text() == "a file"
 
 
-def test_shots_longer_than_an_hour_are_refused(tmp_path):
-    with pytest.raises(UserError, match="3600"):
-        bake(job(tmp_path, n_frames=24 * 3601))
-
-
 def test_stem_names_are_safe_and_distinct():
     names = ["Talker", "talker", "a/b\\c:d", "..", "", "é", "x" * 500, "con", "Talker_2", "a\nb"]
     found = stem_names(names)
@@ -454,10 +450,9 @@ WORKER = """
 import sys
 from pathlib import Path
 from tests.fake_field import DiffuseField
-from naf_core import bake
-bake.run.__defaults__ = (DiffuseField.scan,)
+from naf_core.worker import worker
 {more}
-sys.exit(bake.worker(Path(sys.argv[1])))
+sys.exit(worker(Path(sys.argv[1]), DiffuseField.scan))
 """
 
 

@@ -3,7 +3,8 @@ import pytest
 from scipy import signal
 from scipy.spatial.transform import Rotation
 
-from naf_core.direct import Clock, direct_sound, filter_changing, fixed_delay, transmission, variable_delay
+from naf_core.clock import Clock, Held
+from naf_core.direct import DirectSound, filter_changing, fixed_delay, transmission, variable_delay
 from naf_core.formats import format_of
 from naf_core.response import empty_response
 from naf_core.scene import Trajectory
@@ -43,7 +44,8 @@ def play(dry, seconds, emitter, listener=HERE, times=(0.0,), binaural=False, hea
     clock = Clock(RATE, 0.0, int(seconds * RATE))
     response = open_air(emitter, listener, times) if response is None else response
     fmt = format_of("binaural" if binaural else "ambix" if head_locked else "ambix-world")
-    return direct_sound(np.asarray(dry, np.float32), clock, emitter, listener, response, np.asarray(times, float), fmt)
+    sound = DirectSound(Held(dry), clock, emitter, listener, response, np.asarray(times, float), fmt)
+    return sound.heard(0, clock.length)
 
 
 def click():
@@ -93,8 +95,8 @@ def test_fractional_delays_lose_nothing_up_to_16_khz(frequency, delay):
     expected = np.sin(2.0 * np.pi * frequency * (np.arange(len(dry)) - delay) / RATE)
     middle = slice(500, -500)
     for heard in (
-        fixed_delay(dry, delay, 0, len(dry)),
-        variable_delay(dry, np.arange(len(dry)) - delay),
+        fixed_delay(Held(dry), delay, 0, len(dry)),
+        variable_delay(Held(dry), np.arange(len(dry)) - delay),
     ):
         error = np.std(heard[middle] - expected[middle]) / np.std(expected[middle])
         assert error < (1e-3 if frequency <= 16000.0 else 0.03)
@@ -103,8 +105,8 @@ def test_fractional_delays_lose_nothing_up_to_16_khz(frequency, delay):
 def test_both_delay_lines_agree_and_are_silent_outside():
     noise = np.random.default_rng(1).standard_normal(300)
     for delay in (0.0, 3.7, 250.2, 1000.0):
-        fixed = fixed_delay(noise, delay, 50, 2000)
-        variable = variable_delay(noise, np.arange(50, 2000) - delay)
+        fixed = fixed_delay(Held(noise), delay, 50, 2000)
+        variable = variable_delay(Held(noise), np.arange(50, 2000) - delay)
         np.testing.assert_allclose(fixed, variable, atol=1e-5)
         assert not variable[int(max(300 + delay - 50 + 17, 0)) :].any()
 

@@ -3,8 +3,9 @@ import pytest
 from scipy import signal
 from scipy.spatial.transform import Rotation
 
-from naf_core.direct import Clock, direct_sound
-from naf_core.early import early_reflections
+from naf_core.clock import Clock, Held
+from naf_core.direct import DirectSound
+from naf_core.early import EarlyReflections
 from naf_core.formats import format_of
 from naf_core.images import Images, no_images
 from naf_core.response import empty_response
@@ -35,10 +36,10 @@ def moving(path, seconds, fps=24.0):
 
 def play(dry, seconds, emitter, images, times=(0.0,), listener=HERE, fmt="ambix", order=1):
     clock = Clock(RATE, 0.0, int(seconds * RATE))
-    dry = np.asarray(dry, np.float32)
-    return early_reflections(
-        dry, clock, emitter, listener, images, np.asarray(times, float), SPEED, format_of(fmt, order)
+    images = EarlyReflections(
+        Held(dry), clock, emitter, listener, images, np.asarray(times, float), SPEED, format_of(fmt, order)
     )
+    return images.heard(0, clock.length)
 
 
 def tone(frequency, seconds):
@@ -129,9 +130,9 @@ def test_ears_hear_an_image_as_they_would_an_emitter_there(azimuth, elevation):
     response = empty_response((1,), SPEED)
     response.distance[:], response.direct[:], response.direct_direction[:] = 5.0, 1.0 / 25.0, place / 5.0
     clock = Clock(RATE, 0.0, RATE // 10)
-    exact = direct_sound(
-        np.float32(band_click()), clock, still(*place), HERE, response, np.zeros(1), format_of("binaural")
-    )
+    exact = DirectSound(
+        Held(band_click()), clock, still(*place), HERE, response, np.zeros(1), format_of("binaural")
+    ).heard(0, clock.length)
     at = -place[0] if abs(place[0]) > 0.1 else -1.0
     source = place * (-1.0, 1.0, 1.0) + (2.0 * at, 0.0, 0.0)
     image = mirror(at=at, emitter=(source,))

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from naf_core.directivity import Directivity
 from naf_core.firstsound import FirstSound, apparent_path
 from naf_core.materials import Material
 from naf_core.raycast import Raycaster
@@ -23,9 +24,10 @@ def straight(scene: Scene, emitters: np.ndarray, listeners: np.ndarray) -> Energ
 
 
 def put(scene: Scene, emitters: object, listeners: object) -> tuple[EnergyResponse, EnergyResponse, np.ndarray]:
+    """Responses before and after, and the places that the first sound is heard from."""
     emitters, listeners = np.array(emitters, float), np.array(listeners, float)
     before = straight(scene, emitters, listeners)
-    return (before, *FirstSound(scene, Raycaster(scene)).put_into(before, emitters, listeners))
+    return (before, *FirstSound(scene, Raycaster(scene)).put_into(before, emitters, listeners)[:2])
 
 
 def test_where_nothing_stands_in_the_way_all_stays():
@@ -89,6 +91,33 @@ def test_the_apparent_path_is_the_emitters_own_where_it_is_heard_from_there():
     assert apparent_path(path, keys, own + 9.0, np.zeros(3, bool)) is path
     aside = apparent_path(path, keys, own + [[0, 0, 0], [1, 0, 0], [7, 7, 7]], np.array([True, True, False]))
     np.testing.assert_allclose(aside.positions - path.positions, np.array([0, 0.5, 1, 1, 1])[:, None] * [1, 0, 0])
+
+
+def test_the_first_sound_leaves_towards_the_listener_or_the_edge_that_bends_it():
+    scene = two_rooms(door=(1.0, 2.0))
+    emitters, listeners = np.array([[2.0, 3.5, 1.2], [2.0, 1.5, 1.2]]), np.array([[6.0, 3.5, 1.2], [6.0, 1.5, 1.2]])
+    first = FirstSound(scene, Raycaster(scene))
+    departure = first.put_into(straight(scene, emitters, listeners), emitters, listeners)[2]
+    np.testing.assert_allclose(np.linalg.norm(departure, axis=1), 1.0)
+    np.testing.assert_allclose(departure[1], [1, 0, 0], atol=1e-6)
+    towards = (DOOR - emitters[0])[:2] / np.linalg.norm((DOOR - emitters[0])[:2])
+    assert departure[0, :2] @ towards > 0.95
+
+
+def test_a_cone_lets_that_much_of_the_first_sound_through():
+    """An emitter that looks at the wall between it and the listener, and one that looks at the door."""
+    scene = two_rooms(door=(1.0, 2.0))
+    emitters, listeners = np.array([[2.0, 3.5, 1.2]]), np.array([[6.0, 3.5, 1.2]])
+    first = FirstSound(scene, Raycaster(scene))
+    whole, wall, door = (
+        first.energy(emitters, listeners, axis and Directivity(axis, 60.0, 60.0, 0.1))
+        for axis in (None, (1, 0, 0), tuple(DOOR - emitters[0]))
+    )
+    np.testing.assert_allclose(
+        whole, first.put_into(straight(scene, emitters, listeners), emitters, listeners)[0].direct
+    )
+    np.testing.assert_allclose(wall, 0.01 * whole, rtol=1e-6)
+    assert (door > 0.8 * whole).all()
 
 
 @pytest.mark.parametrize("distance", [0.0, 0.01])

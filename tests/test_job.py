@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from naf_core.directivity import Cone
 from naf_core.errors import UserError
 from naf_core.floormap import FloorMap
 from naf_core.job import Job
@@ -33,7 +34,7 @@ def job(**changes: object) -> Job:
         "scene": Scene(TRIANGLE, [[0, 1, 2]], [0], [PLASTER]),
         "emitters": (
             Emitter("Sprecher Ä", path(1), "/sounds/talk.flac", (0.0, 2.5), [1, 0.5, 0, 1, 1], 65.0),
-            Emitter("music", path(2), "/sounds/music.flac"),
+            Emitter("music", path(2), "/sounds/music.flac", cone=Cone([90, 80, 70, 60, 50], 120.0, 0.2, 0.1)),
         ),
         "listener": Listener("Camera", path(3)),
         "output": Path("/somewhere/out"),
@@ -217,6 +218,8 @@ def rewrite(folder: Path, **changes: object) -> None:
         {"emitters": [{}] * 5000},
         {"emitters": [{"name": "x", "sound": "y", "starts": ["now"], "level": 70}]},
         {"emitters": [{"name": "x", "sound": "y", "starts": [1e999], "level": 70}]},
+        {"emitters": 2 * [{"name": "x", "sound": "y", "starts": [], "level": 70, "cone_radius": -1}]},
+        {"emitters": 2 * [{"name": "x", "sound": "y", "starts": [], "level": 70, "cone_radius": "wide"}]},
         {"listener": "Camera"},
         {"map": []},
         {"map": {"width": 1e9, "height": 3, "ear_height": 1, "frame_index": 0}},
@@ -267,6 +270,11 @@ def test_a_missing_file_is_named(tmp_path, name):
         ("listener/positions", np.full((5, 3), np.nan)),
         ("listener/rotations", np.zeros((5, 3))),
         ("emitters/1/gain", -np.ones(5)),
+        ("emitters/1/cone", np.full((5, 3), np.nan)),
+        ("emitters/1/cone", np.full((5, 3), [120.0, 60.0, 0.5])),
+        ("emitters/1/cone", np.full((5, 3), [60.0, 400.0, 0.5])),
+        ("emitters/1/cone", np.full((5, 3), [60.0, 120.0, 1.5])),
+        ("emitters/1/cone", np.full((4, 3), [60.0, 120.0, 0.5])),
         ("emitters/0/positions", np.array([b"text"] * 5)),
         ("floor/u", np.zeros(3)),
         ("floor/triangles", np.full((1, 3, 3), np.inf)),
@@ -281,6 +289,15 @@ def test_every_array_of_the_motion_is_checked(tmp_path, name, value):
             file[name] = value
     with pytest.raises(UserError):
         Job.load(tmp_path)
+
+
+def test_a_cone_that_is_none_names_the_speaker(tmp_path):
+    job().save(tmp_path)
+    with h5py.File(tmp_path / "motion.h5", "a") as file:
+        file["emitters/1/cone"][2] = (90.0, 45.0, 0.5)
+    with pytest.raises(UserError, match=r"“music” is out of range.*90\.0 and 45\.0") as caught:
+        Job.load(tmp_path)
+    assert caught.value.object_name == "music"
 
 
 def test_a_motion_that_claims_more_than_it_holds_is_refused(tmp_path):

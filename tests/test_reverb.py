@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from naf_core.carriers import Carriers
-from naf_core.direct import Clock
+from naf_core.clock import Clock, Held
 from naf_core.response import FRAME_EDGES, empty_response
-from naf_core.reverb import reverberation, ring_out
+from naf_core.reverb import Reverberation, ring_out
 from naf_core.synthesis import ambisonic_response
 
 RATE = 24000
@@ -24,6 +24,14 @@ def responses(distances=(3.0,), levels=(0.3,), decay=0.4):
 
 def clock(seconds):
     return Clock(RATE, 0.0, int(seconds * RATE))
+
+
+def reverberation(dry, clock, response, times, seed, follows_listener=False, parts=1):
+    """All of it, asked for in some parts."""
+    carriers = Carriers(RATE, ring_out(response) + 0.1, seed, float(response.delay.max()) + 0.01)
+    made = Reverberation(Held(dry), clock, response.__getitem__, times, response.delay, carriers, follows_listener)
+    ends = np.linspace(0, clock.length, parts + 1).astype(int)[1:]
+    return np.concatenate([made.until(end) for end in ends], axis=1)
 
 
 def noise(seconds, seed=0):
@@ -117,19 +125,25 @@ def test_steps_between_responses_make_no_click():
     assert 10.0 * np.log10(power[far:].sum() / power.sum()) < -70.0
 
 
-def test_silence_free_field_progress_and_cancelling():
-    fractions = []
-    response, keys = responses([1.0] * 3, [0.1] * 3), np.arange(3.0)
-    heard = reverberation(noise(0.2), clock(0.5), response, keys, 0, False, fractions.append)
-    assert fractions == pytest.approx([1 / 3, 2 / 3, 1.0]) and heard.dtype == np.float32
+def test_silence_and_the_free_field():
     assert not reverberation(np.zeros(100, np.float32), clock(0.5), responses(), np.zeros(1), 0).any()
     assert not reverberation(noise(0.2), clock(0.5), empty_response((1,), SPEED), np.zeros(1), 0).any()
 
-    def stop(fraction):
-        raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        reverberation(noise(0.2), clock(0.5), responses(), np.zeros(1), 0, False, stop)
+@pytest.mark.parametrize("follows_listener", [False, True])
+def test_the_parts_in_which_it_is_asked_for_make_no_difference(follows_listener):
+    dry, keys = noise(1.0), np.array([0.0, 0.0417, 0.3, 0.301, 0.77, 1.2])
+    response = responses([3.0, 3.1, 3.4, 3.5, 4.0, 4.0], [0.3, 0.1, 0.4, 0.2, 0.3, 0.1])
+    whole, parts = (reverberation(dry, clock(2.0), response, keys, 0, follows_listener, count) for count in (1, 7))
+    np.testing.assert_allclose(parts, whole, atol=1e-5 * np.abs(whole).max())
+
+
+@pytest.mark.parametrize("follows_listener", [False, True])
+def test_a_still_scene_costs_one_response(follows_listener, monkeypatch):
+    made = []
+    monkeypatch.setattr("naf_core.reverb.ambisonic_response", lambda *a: made.append(a) or ambisonic_response(*a))
+    reverberation(noise(1.0), clock(2.0), responses(), np.zeros(1), 0, follows_listener, 9)
+    assert len(made) == 1
 
 
 @pytest.mark.parametrize("follows_listener", [False, True])

@@ -5,15 +5,16 @@ import pytest
 import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import signal
 
 from naf_core import UserError
 from naf_core.bands import A_WEIGHTING_DB, BAND_EDGES_HZ
 from naf_core.sound import (
     FULL_SCALE_SPL,
-    a_weighted_calibration,
-    active_level,
-    octave_spectrum,
-    read_sound,
+    Content,
+    PeakMeter,
+    SoundWriter,
+    content_of,
     true_peak,
     write_sound,
 )
@@ -28,62 +29,6 @@ def sine(frequency, seconds=2.0, rate=RATE):
 def write(path, samples, rate=RATE, **options):
     soundfile.write(path, samples, rate, **options)
     return path
-
-
-@pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000, 96000])
-@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg"])
-def test_reads_any_rate_at_the_wanted_one(tmp_path, rate, suffix):
-    path = write(tmp_path / f"tone.{suffix}", 0.5 * sine(1000.0, 1.0, rate), rate)
-    samples = read_sound(path, RATE)
-    assert samples.dtype == np.float32 and samples.ndim == 1
-    assert abs(len(samples) - RATE) <= 2
-    middle = samples[RATE // 4 : 3 * RATE // 4]
-    spectrum = np.abs(np.fft.rfft(middle * np.hanning(len(middle))))
-    assert np.argmax(spectrum) == 1000 * len(middle) // RATE
-    assert np.sqrt(2.0 * np.mean(middle**2)) == pytest.approx(0.5, rel=0.02)
-
-
-def test_channels_are_averaged(tmp_path):
-    tone = 0.4 * sine(500.0, 0.5)
-    path = write(tmp_path / "two.wav", np.stack([tone, 0.5 * tone, np.zeros_like(tone)], axis=1), subtype="FLOAT")
-    np.testing.assert_allclose(read_sound(path, RATE), 0.5 * tone, atol=1e-6)
-
-
-def test_bad_files_are_named_with_a_remedy(tmp_path):
-    (tmp_path / "text.wav").write_text("not a sound")
-    (tmp_path / "nothing.wav").write_bytes(b"")
-    write(tmp_path / "empty.wav", np.zeros(0, np.float32))
-    write(tmp_path / "nan.wav", np.array([0.0, np.nan, 0.0], np.float32), subtype="FLOAT")
-    for name, word in (
-        ("missing.wav", "missing"),
-        ("text.wav", "cannot be read"),
-        ("nothing.wav", "cannot be read"),
-        ("empty.wav", "empty"),
-        ("nan.wav", "not finite"),
-    ):
-        with pytest.raises(UserError, match=word) as error:
-            read_sound(tmp_path / name, RATE, "Speaker.003")
-        assert name in error.value.message and error.value.object_name == "Speaker.003"
-    with pytest.raises(UserError, match="missing"):
-        read_sound(tmp_path, RATE)
-
-
-def test_an_overlong_file_is_refused_by_its_header_before_it_is_read(tmp_path):
-    path = write(tmp_path / "long.wav", np.zeros(4000 * 60 * 31, np.int16), 4000)
-    with pytest.raises(UserError, match="cut it to 30 minutes"):
-        read_sound(path, RATE)
-
-
-@given(st.binary(max_size=200))
-def test_damaged_bytes_give_a_message(tmp_path_factory, data):
-    path = tmp_path_factory.mktemp("damage") / "sound.wav"
-    path.write_bytes(b"RIFF\xff\xff\x00\x00WAVEfmt " + data)
-    try:
-        samples = read_sound(path, RATE)
-    except UserError as error:
-        assert str(path) in error.message
-    else:
-        assert np.isfinite(samples).all() and len(samples)
 
 
 def test_written_files_are_read_back_and_nothing_else_lies_beside_them(tmp_path):
@@ -150,48 +95,100 @@ def test_sixteen_bits_are_dithered_and_silence_stays_silent(tmp_path):
 
 @pytest.mark.parametrize("band", range(8))
 def test_a_tone_lies_in_its_octave_band(band):
-    spectrum = octave_spectrum(sine(np.sqrt(BAND_EDGES_HZ[band] * BAND_EDGES_HZ[band + 1])), RATE)
+    spectrum = content_of(sine(np.sqrt(BAND_EDGES_HZ[band] * BAND_EDGES_HZ[band + 1])), RATE).spectrum
     assert spectrum[band] > 0.995 and spectrum.sum() == pytest.approx(1.0)
 
 
 def test_white_noise_has_energy_in_proportion_to_bandwidth():
     noise = np.random.default_rng(1).standard_normal(20 * RATE)
     widths = np.diff(BAND_EDGES_HZ)
-    np.testing.assert_allclose(octave_spectrum(noise, RATE), widths / widths.sum(), rtol=0.1)
-    np.testing.assert_array_equal(octave_spectrum(np.zeros(100), RATE), 0.125)
+    np.testing.assert_allclose(content_of(noise, RATE).spectrum, widths / widths.sum(), rtol=0.1)
+    np.testing.assert_array_equal(content_of(np.zeros(100), RATE).spectrum, 0.125)
 
 
 def test_a_sample_of_one_is_one_pascal():
-    assert active_level(sine(1000.0, 10.0), RATE) == pytest.approx(FULL_SCALE_SPL - 3.01, abs=0.1)
+    assert content_of(sine(1000.0, 10.0), RATE).level == pytest.approx(FULL_SCALE_SPL - 3.01, abs=0.1)
     assert FULL_SCALE_SPL == pytest.approx(93.979, abs=1e-3)
 
 
 @pytest.mark.parametrize("band", range(8))
 def test_levels_are_a_weighted(band):
     frequency = 1000.0 * 10 ** (0.3 * (band - 4))
-    level = active_level(sine(frequency, 10.0), RATE)
+    level = content_of(sine(frequency, 10.0), RATE).level
     assert level == pytest.approx(FULL_SCALE_SPL - 3.01 + A_WEIGHTING_DB[band], abs=0.15)
 
 
 def test_pauses_do_not_lower_the_level():
     tone = sine(1000.0, 4.0)
     with_pause = np.concatenate([tone, 1e-3 * sine(1000.0, 20.0), tone])
-    assert active_level(with_pause, RATE) == pytest.approx(active_level(tone, RATE), abs=0.15)
+    assert content_of(with_pause, RATE).level == pytest.approx(content_of(tone, RATE).level, abs=0.15)
 
 
 @given(st.floats(0.0, 120.0), st.floats(1e-4, 1.0), st.integers(0, 1000))
 def test_the_calibrated_sound_has_the_wanted_level(level, amplitude, seed):
     sound = amplitude * np.random.default_rng(seed).standard_normal(RATE // 2).astype(np.float32)
-    gain = a_weighted_calibration(sound, RATE, level)
-    assert active_level(gain * sound, RATE) == pytest.approx(level, abs=0.01)
+    gain = content_of(sound, RATE).calibration(level)
+    assert content_of(gain * sound, RATE).level == pytest.approx(level, abs=0.01)
 
 
 def test_calibration_of_silence_and_of_infrasound_stays_finite():
-    assert a_weighted_calibration(np.zeros(1000, np.float32), RATE, 70.0) == 0.0
-    assert active_level(np.zeros(1000), RATE) == -np.inf
+    assert content_of(np.zeros(1000, np.float32), RATE).calibration(70.0) == 0.0
+    assert content_of(np.zeros(1000), RATE).level == -np.inf
     rumble = sine(2.0, 4.0)
-    gain = a_weighted_calibration(rumble, RATE, 70.0)
+    gain = content_of(rumble, RATE).calibration(70.0)
     assert 20.0 * np.log10(gain * np.sqrt(0.5)) + FULL_SCALE_SPL <= 120.01
+
+
+@given(st.lists(st.integers(1, 20_000), min_size=1, max_size=6), st.integers(0, 1000))
+def test_blocks_make_no_difference(lengths, seed):
+    rng = np.random.default_rng(seed)
+    samples = (rng.standard_normal(sum(lengths)) * rng.random()).astype(np.float32)
+    content, meter = Content(16000), PeakMeter()
+    for part in np.split(samples, np.cumsum(lengths)[:-1]):
+        content.add(part)
+        meter.add(part[:, None])
+    content.finish()
+    whole = content_of(samples, 16000)
+    np.testing.assert_allclose(content.spectrum, whole.spectrum, atol=1e-6)
+    assert content.level == pytest.approx(whole.level, abs=1e-4)
+    assert content.calibration(70.0) == pytest.approx(whole.calibration(70.0), rel=1e-5)
+    assert meter.finish() == pytest.approx(true_peak(samples), rel=1e-5)
+
+
+def test_a_steady_sound_has_its_own_peak_wherever_blocks_end():
+    """Cut off at a block, it would seem to ring."""
+    meter = PeakMeter()
+    for _ in range(5):
+        meter.add(np.full((1000, 1), 0.5))
+    assert meter.peak == pytest.approx(0.5 * np.abs(resampled_step()).max(), abs=0.01)
+
+
+def resampled_step():
+    """A step of 1 between the samples: that is how the sound begins."""
+    return signal.resample_poly(np.r_[np.zeros(200), np.ones(200)], 4, 1)[400:1200]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there are no such limits elsewhere")
+def test_a_full_disk_is_named_and_nothing_stays_behind(tmp_path):
+    """A limit on the size of files stands in for the disk."""
+    import resource
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        for name in ("full.wav", "full.flac"):
+            with pytest.raises(UserError, match="make room on the disk"):
+                write_sound(tmp_path / name, np.random.default_rng(0).uniform(-1, 1, 200_000), RATE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_file_that_is_not_finished_is_removed(tmp_path):
+    with pytest.raises(KeyboardInterrupt), SoundWriter(tmp_path / "begun.wav", RATE, 1, 100) as writer:
+        writer.add(np.zeros((10, 1)))
+        raise KeyboardInterrupt
+    assert os.listdir(tmp_path) == []
 
 
 def test_the_true_peak_lies_between_the_samples():

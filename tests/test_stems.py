@@ -10,6 +10,7 @@ import soundfile
 from naf_core.floormap import FloorMap
 from naf_core.job import Job
 from naf_core.scene import Emitter, Listener, Trajectory
+from naf_core.stemfile import StemWriter
 from naf_core.stems import FOLDER, StemStore, digest
 from tests.fake_field import boxes
 
@@ -36,11 +37,11 @@ def bake(job: Job, value: float) -> list[str]:
     part.mkdir()
     store, rendered = StemStore(job, part), []
     for emitter in job.emitters:
-        parts = store.parts(emitter.name)
-        if parts is None:
-            parts = np.full((3, 8, 2), value, np.float32)
+        if store.stem(emitter.name) is None:
+            with StemWriter(store.place(emitter.name), 3, 2) as writer:
+                writer.add(np.full((8, 3, 2), value))
             rendered.append(emitter.name)
-        store.keep(emitter.name, parts)
+    store.settle()
     old = job.output / FOLDER
     for file in old.iterdir() if old.exists() else ():
         file.unlink()
@@ -150,3 +151,19 @@ def test_a_map_keeps_the_stems_of_the_bake_before(job, tmp_path):
     StemStore(replace(job, kind="map", map=ground), part)
     names = sorted(file.name for file in (job.output / FOLDER).iterdir())
     assert sorted(file.name for file in (part / FOLDER).iterdir()) == names
+
+
+def test_what_is_too_much_is_let_go(job, monkeypatch):
+    monkeypatch.setattr("naf_core.stems.MOST_BYTES", 400)
+    bake(job, 1.0)
+    assert bake(job, 2.0) == ["b"]
+
+
+def test_what_is_kept_may_lie_elsewhere(job, tmp_path):
+    bake(job, 1.0)
+    elsewhere = tmp_path / "cache"
+    (job.output / FOLDER).rename(elsewhere)
+    (tmp_path / "part").mkdir()
+    assert StemStore(job, tmp_path / "part").stem("a") is None
+    (tmp_path / "other").mkdir()
+    assert StemStore(replace(job, cache=elsewhere), tmp_path / "other").stem("a") is not None

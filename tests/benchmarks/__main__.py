@@ -20,7 +20,7 @@ from naf_core.job import Job
 from naf_core.loudness import source_at
 from naf_core.raycast import Hits, Raycaster, sphere_directions
 from naf_core.scene import Scene
-from naf_core.sound import octave_spectrum, read_sound
+from naf_core.source import Source
 from naf_core.survey import Survey
 from naf_core.tracer import trace
 from tests.benchmarks.figure import Figure, machine, save
@@ -104,8 +104,7 @@ def field_figures(job: Job) -> Iterator[Figure]:
 
     floor = replace(job.map, width=MAP_TEXELS, height=MAP_TEXELS)
     start = floor.frame_index / job.fps
-    sounds = [read_sound(emitter.sound, job.sample_rate, emitter.name) for emitter in job.emitters]
-    spectra = [octave_spectrum(sound, job.sample_rate) for sound in sounds]
+    spectra = [Source(emitter.sound, job.sample_rate).content.spectrum for emitter in job.emitters]
     sources = [source_at(e, spectrum, start) for e, spectrum in zip(job.emitters, spectra, strict=True)]
     took = seconds(lambda: Survey(field, job.scene, floor, field.caster).at(sources))
     name = f"loudness map, {MAP_TEXELS} x {MAP_TEXELS} after the scan"

@@ -1,0 +1,130 @@
+"""What of one emitter reaches the listener at each key time, asked for leg by leg, so that long ways need no memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from naf_core.bands import N_BANDS
+from naf_core.beam import Beam, StillBeam
+from naf_core.firstsound import apparent_path
+from naf_core.images import Images, no_images, without_images
+from naf_core.motion import Motion
+from naf_core.response import N_FRAMES, EnergyResponse
+from naf_core.reverb import ring_out
+from naf_core.scene import Trajectory
+
+LEG = 256  # keys
+
+# Responses with their first sound, where that is heard from and along what it leaves, (n, 3), at the keys of a slice.
+Ask = Callable[[slice], tuple[EnergyResponse, np.ndarray, np.ndarray]]
+# The images that are heard at the keys of a slice.
+Find = Callable[[slice], Images]
+
+
+@dataclass(frozen=True)
+class Leg:
+    """The keys from ``first`` on: ``responses`` less their images; ``images`` at ``times`` (k,) s.
+
+    The images have one more key at either side, where there is one, at which they are silent: so the images of one leg
+    fade into those of the next, between two keys, and those that are the same go through unchanged.
+    """
+
+    first: int
+    responses: EnergyResponse
+    images: Images
+    times: np.ndarray
+
+
+class Hearing:
+    """What a ``listener`` hears of an ``emitter``, at ``times`` (K,) s.
+
+    ``delay`` (K,) in s is that of the earliest possible arrival; ``apparent`` the path on which the first sound seems
+    to move, and ``seen`` that sound at the ``seen_times``, without any energy but its own; ``opening`` is the response
+    of the first key, ``ringing`` the longest time in s from emission to the end of any. ``ask`` and ``find`` take the
+    keys of an emitter that sends alike in all directions; ``beam`` is what a cone makes of that. ``progress`` gets
+    0..1.
+    """
+
+    def __init__(
+        self,
+        emitter: Trajectory,
+        listener: Trajectory,
+        times: np.ndarray,
+        ask: Ask,
+        find: Find | None = None,
+        beam: Beam | StillBeam | None = None,
+        progress: Callable[[float], None] | None = None,
+    ) -> None:
+        self.times, self._ask, self._find, self._beam = np.asarray(times, np.float64), ask, find, beam
+        self._legs: dict[int, Leg] = {}
+        parts, places, departures, self.ringing = [], [], [], 0.0
+        for number in range(self.legs):
+            responses, here, departure = ask(self._keys(number))
+            self.ringing = max(self.ringing, ring_out(responses))
+            if not number:
+                self.opening = responses[0]
+            parts.append(replace(responses, energy=_nothing(len(here))))
+            places.append(here)
+            departures.append(departure)
+            if progress is not None:
+                progress((number + 1) / self.legs)
+        names = ("direct", "distance", "direct_direction", "tail_slope")
+        joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+        first = replace(parts[0], energy=_nothing(len(self.times)), **joined)
+        self.delay, self.speed_of_sound = np.asarray(first.delay, np.float64), first.speed_of_sound
+        self.apparent = apparent_path(emitter, self.times, np.concatenate(places), first.direct.any(axis=1))
+        # The distance is that to where the emitter seems to be.
+        ends = (Motion(path).position(self.times) for path in (self.apparent, listener))
+        first = replace(first, distance=np.linalg.norm(np.subtract(*ends), axis=1).astype(np.float32))
+        self.seen, self.seen_times = first, self.times
+        if beam is not None:
+            self.seen, self.seen_times = beam.first_sound(first, self.times, np.concatenate(departures))
+
+    @property
+    def legs(self) -> int:
+        """How many legs there are."""
+        return -(-len(self.times) // LEG)
+
+    def reaches(self, number: int, start: float, stop: float) -> bool:
+        """Whether images of a leg may be heard between ``start`` and ``stop`` in s."""
+        keys = self._keys(number)
+        begin = self.times[keys.start - 1] if keys.start else -np.inf
+        end = self.times[keys.stop] if keys.stop < len(self.times) else np.inf
+        return begin < stop and end > start
+
+    def response(self, key: int) -> EnergyResponse:
+        """The response at a key less what its images take."""
+        leg = self.leg(key // LEG)
+        return leg.responses[key - leg.first]
+
+    def leg(self, number: int) -> Leg:
+        """A leg; the last two are kept."""
+        if number not in self._legs:
+            self._legs = {known: leg for known, leg in self._legs.items() if known >= number - 1}
+            self._legs[number] = self._made(number)
+        return self._legs[number]
+
+    def _made(self, number: int) -> Leg:
+        keys, count = self._keys(number), len(self.times)
+        responses = self._ask(keys)[0]
+        images = no_images(keys.stop - keys.start) if self._find is None else self._find(keys)
+        rest = without_images(responses, images)
+        before, after = int(keys.start > 0), int(keys.stop < count)
+        padding = ((0, 0), (before, after), (0, 0))
+        padded = replace(images, energy=np.pad(images.energy, padding), way=np.pad(images.way, padding, mode="edge"))
+        times = self.times[keys.start - before : keys.stop + after]
+        if self._beam is not None:
+            rest = self._beam.into_room(rest, self.times[keys])
+            padded, times = self._beam.reflections(padded, times)
+        return Leg(keys.start, rest, padded, times)
+
+    def _keys(self, number: int) -> slice:
+        return slice(number * LEG, min((number + 1) * LEG, len(self.times)))
+
+
+def _nothing(count: int) -> np.ndarray:
+    """Energies (count, 8, F, 4) that take no memory: none at all."""
+    return np.broadcast_to(np.float32(0.0), (count, N_BANDS, N_FRAMES, 4))
