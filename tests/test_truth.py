@@ -80,6 +80,6 @@ def test_the_command_says_what_is_wrong(monkeypatch, capsys):
     assert "room.h5 is damaged" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", command.CHECKS)
+@pytest.mark.parametrize("name", (*command.CHECKS, *command.ON_REQUEST))
 def test_every_check_can_be_called(name):
     assert callable(importlib.import_module(f"naf_core.truth.{name}").figures)

@@ -58,8 +58,12 @@ class Row:
 
 @dataclass(frozen=True)
 class Answers:
-    """What a method answered for the test places of all folds: ``responses``, and ``logarithms`` of magnitudes."""
+    """What a method answered for the test places of all folds: ``responses``, and ``logarithms`` of magnitudes.
 
+    ``method`` is that of the last fold; ``logarithms`` are empty where it knows none but those of its responses.
+    """
+
+    method: Method
     responses: np.ndarray
     logarithms: np.ndarray
 
@@ -119,7 +123,7 @@ def compare(
 
         learned = len(folds[0][0])
         try:
-            method, given, fit_s = _answer(folds, make, tell)
+            given, fit_s = _answer(folds, make, tell)
         except UserError as error:
             rows.append(Row(true.name, name, learned, len(true), left_out=error.message))
             continue
@@ -136,7 +140,7 @@ def compare(
         figures = spectral_errors(logarithms, wanted)
         figures["spectral_wave"] = spectral_errors(of_wave, wanted)["spectral"]
         errors, failures = room_errors(room_figures(given.responses, RATE, direct), measured)
-        response_ms, energy_ms = _timed(method, true)
+        response_ms, energy_ms = _timed(given.method, true)
         rows.append(
             Row(
                 true.name,
@@ -145,7 +149,7 @@ def compare(
                 len(true),
                 {**figures, **errors},
                 failures,
-                method.stored_bytes(),
+                given.method.stored_bytes(),
                 fit_s,
                 response_ms,
                 energy_ms,
@@ -154,8 +158,8 @@ def compare(
     return rows, answers
 
 
-def _answer(folds: Sequence[Fold], make: Maker, tell: Tell) -> tuple[Method, Answers, float]:
-    """The method of the last fold, the answers of all, and the mean seconds of learning."""
+def _answer(folds: Sequence[Fold], make: Maker, tell: Tell) -> tuple[Answers, float]:
+    """The answers of all folds, and the mean seconds of learning."""
     responses, logarithms, seconds = [], [], 0.0
     for number, (train, test) in enumerate(folds):
         method = make()
@@ -166,8 +170,8 @@ def _answer(folds: Sequence[Fold], make: Maker, tell: Tell) -> tuple[Method, Ans
         responses.append(method.respond(*where))
         if isinstance(method, GivesLogMagnitudes):
             logarithms.append(method.log_magnitudes(*where))
-    given = Answers(np.concatenate(responses), np.concatenate(logarithms) if logarithms else np.zeros(0))
-    return method, given, seconds / len(folds)
+    given = Answers(method, np.concatenate(responses), np.concatenate(logarithms) if logarithms else np.zeros(0))
+    return given, seconds / len(folds)
 
 
 def _timed(method: Method, true: RecordingSet) -> tuple[float, float]:

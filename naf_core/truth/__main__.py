@@ -14,6 +14,8 @@ from naf_core.truth.figure import Figure, as_text, save_json
 
 # Modules of this package that each hold `figures`: theory first, then other simulators, then measured rooms.
 CHECKS = ("shoebox", "meshes", "corners", "diffuse", "balance", "peers", "speed", "bras", "dechorate", "r3vival")
+# Run only when they are named: fields learned from recordings, for which torch is needed, and an hour.
+ON_REQUEST = ("recordings",)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,12 +24,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m naf_core.truth",
         description="Compare the reference engine with theory, peers and measured rooms.",
     )
-    parser.add_argument("checks", nargs="*", metavar="CHECK", help=f"of {', '.join(CHECKS)} (default: all)")
+    parser.add_argument(
+        "checks",
+        nargs="*",
+        metavar="CHECK",
+        help=f"of {', '.join(CHECKS)} (default: these), {', '.join(ON_REQUEST)}",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to FILE")
     options = parser.parse_args(arguments)
-    unknown = set(options.checks) - set(CHECKS)
+    unknown = set(options.checks) - {*CHECKS, *ON_REQUEST}
     if unknown:
-        parser.error(f"there is no check {', '.join(sorted(unknown))}: name some of {', '.join(CHECKS)}")
+        names = ", ".join((*CHECKS, *ON_REQUEST))
+        parser.error(f"there is no check {', '.join(sorted(unknown))}: name some of {names}")
     try:
         checks = {name: _run(name) for name in options.checks or CHECKS}
     except UserError as error:

@@ -1,0 +1,315 @@
+"""The command line: ``python -m naf_core recordings import | train | compare | plot | export``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from naf_core.errors import UserError
+from naf_core.recordings import datasets
+from naf_core.recordings.checks import suspicions
+from naf_core.recordings.files import load, save
+from naf_core.recordings.folder import COLUMNS, read_folder
+from naf_core.recordings.recordingset import RecordingSet, aligned, calibrated, split
+from naf_core.recordings.sofa import read_sofa
+from naf_core.recordings.spectrogram import RATE
+
+if TYPE_CHECKING:
+    from naf_core.recordings.compare import Answers, Maker
+    from naf_core.recordings.method import Method
+    from naf_core.scene import Scene
+
+KNOWN_SETS = ("r3vival-000", "r3vival-100", "dechorate", "flat")
+FLAT_FOLDER = Path("out/recordings/flat")
+OURS, PUBLISHED = "ours", "naf"
+PUBLISHED_NAME = "published NAF"
+
+_NEEDED = {"matplotlib": "matplotlib", "sklearn": "scikit-learn"}
+_SHOWN = 3  # test places of which pictures are made
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command; returns 0 when done and 1 after an error that the message says how to mend."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except UserError as error:
+        print(f"naf_core: {error.message}", file=sys.stderr)
+        return 1
+    except ModuleNotFoundError as error:
+        if error.name not in _NEEDED:
+            raise
+        print(f"naf_core: this needs {_NEEDED[error.name]}: install acoustic-fields[recordings].", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m naf_core recordings", description="Learn a room from measured impulse responses."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, run: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text)
+        added.set_defaults(run=run)
+        return added
+
+    which = f"a set (.h5, .sofa), or one of {', '.join(KNOWN_SETS)}"
+    one = command("import", _import, "make a set of recordings from a folder of sound files, or from a SOFA file")
+    one.add_argument("source", type=Path, metavar="FOLDER|FILE.sofa")
+    one.add_argument(
+        "--positions",
+        type=Path,
+        metavar="FILE.csv",
+        help=f"table with {', '.join(COLUMNS)} (default: FOLDER/positions.csv)",
+    )
+    one.add_argument("--output", type=Path, required=True, metavar="SET.h5")
+    one.add_argument("--sample-rate", type=int, default=48_000, metavar="HZ", help="of the set (default: 48000)")
+    one.add_argument("--align", action="store_true", help="move direct sounds to where the distances put them")
+    one.add_argument("--calibrate", action="store_true", help="scale direct sounds to a unit impulse at 1 m")
+    one.add_argument("--levels-lost", action="store_true", help="each response was scaled on its own")
+    one.add_argument("--box", type=float, nargs=6, metavar=("X", "Y", "Z", "X", "Y", "Z"), help="corners of the room")
+
+    one = command("train", _train, "learn a room from a set")
+    one.add_argument("set", metavar="SET", help=which)
+    one.add_argument("--method", choices=(OURS, PUBLISHED), default=OURS, help="ours, or the published NAF")
+    one.add_argument("--scene", type=Path, metavar="FILE", help="the room as a scene (.h5) or mesh, if there is one")
+    one.add_argument("--hold-out", type=int, metavar="N", help="places to leave out, the same as compare does")
+    one.add_argument("--checkpoint", type=Path, metavar="FILE", help="of the published NAF: go on from it, write to it")
+    one.add_argument("--output", type=Path, required=True, metavar="FIELD")
+    one.add_argument("--seed", type=int, default=0)
+
+    one = command("compare", _compare, "compare methods at places that are held out: a table and pictures")
+    one.add_argument("set", metavar="SET", help=which)
+    one.add_argument("--test", type=int, default=10, metavar="N", help="places held out (default: 10)")
+    one.add_argument("--leave-one-out", action="store_true", help="hold each place out in turn")
+    one.add_argument("--learn", type=int, metavar="N", help="learn from only so many of the others")
+    one.add_argument("--methods", nargs="+", metavar="NAME", help="of those in the table (default: all)")
+    one.add_argument("--scene", type=Path, metavar="FILE", help="the room as a scene (.h5) or mesh, if there is one")
+    one.add_argument("--output", type=Path, required=True, metavar="FOLDER")
+    one.add_argument("--seed", type=int, default=0)
+
+    one = command("plot", _plot, "picture what a trained field says of its room")
+    one.add_argument("set", metavar="SET", help=which)
+    one.add_argument("field", type=Path, metavar="FIELD")
+    one.add_argument("--scene", type=Path, metavar="FILE", help="the room as a scene (.h5) or mesh, if there is one")
+    one.add_argument("--output", type=Path, required=True, metavar="FOLDER")
+
+    one = command("export", _export, "write a field that Blender takes, without torch and without recordings")
+    one.add_argument("field", type=Path, metavar="FIELD")
+    one.add_argument("--output", type=Path, required=True, metavar="FILE")
+    return parser
+
+
+def read_set(name: str) -> RecordingSet:
+    """The set that a person names: a file, or one of KNOWN_SETS."""
+    if name.startswith("r3vival-") and name in KNOWN_SETS:
+        return datasets.r3vival(name.removeprefix("r3vival-"))
+    if name == "dechorate":
+        return datasets.dechorate()
+    if name == "flat":
+        from naf_core.recordings.flat import flat
+
+        return flat(FLAT_FOLDER, _progress("flat"))
+    return read_sofa(name) if name.lower().endswith(".sofa") else load(name)
+
+
+def makers(scene: Scene | None, seed: int) -> dict[str, Maker]:
+    """Makers of all methods, by the name in the table: rivals, the published field, ours."""
+    from naf_core.recordings.compare import rivals
+    from naf_core.recordings.ours import RecordingsField
+
+    learned = {PUBLISHED_NAME: partial(published, seed), OURS: partial(RecordingsField, scene, seed=seed)}
+    return {**rivals(), **learned}
+
+
+def published(seed: int, checkpoint: Path | None = None) -> Method:
+    """The published field; raises UserError where torch is missing."""
+    if importlib.util.find_spec("torch") is None:
+        raise UserError("The published field needs torch: install acoustic-fields[recordings].")
+    from naf_core.recordings.naf import PublishedNaf
+
+    return PublishedNaf(seed=seed, checkpoint=checkpoint)
+
+
+def _import(options: argparse.Namespace) -> None:
+    if options.source.suffix.lower() == ".sofa":
+        if options.positions is not None:
+            raise UserError("A SOFA file has its own positions: leave --positions out.")
+        found = read_sofa(options.source).at_rate(options.sample_rate)
+    else:
+        table = options.positions or options.source / "positions.csv"
+        found = read_folder(options.source, table, options.sample_rate)
+    if options.box is not None:
+        found = replace(found, box=np.reshape(options.box, (2, 3)))
+    found = replace(found, levels_known=not options.levels_lost)
+    for note in (*found.notes, *suspicions(found)):
+        print(f"naf_core: {note}", file=sys.stderr)
+    found = aligned(found) if options.align else found
+    found = calibrated(found) if options.calibrate else found
+    save(found, options.output)
+    count, channels, samples = found.responses.shape
+    print(
+        f"{options.output}: {count} responses of {channels} channel{'s' * (channels > 1)},"
+        f" {samples / found.sample_rate:.2f} s at {found.sample_rate} Hz"
+    )
+
+
+def _train(options: argparse.Namespace) -> None:
+    found = read_set(options.set)
+    if options.hold_out:
+        found = split(found, options.hold_out, options.seed)[0]
+    if options.method == PUBLISHED:
+        method, found = published(options.seed, options.checkpoint), found.at_rate(RATE)
+    else:
+        from naf_core.recordings.ours import RecordingsField
+
+        if options.checkpoint is not None:
+            raise UserError("Ours learns in seconds and keeps no checkpoint: leave --checkpoint out.")
+        method = RecordingsField(_scene(options), seed=options.seed)
+    method.fit(found, _progress(method.name))
+    method.save(options.output)
+    print(
+        f"{options.output}: {method.name}, learned from {len(found)} responses, {options.output.stat().st_size} bytes"
+    )
+
+
+def _compare(options: argparse.Namespace) -> None:
+    from naf_core.recordings.compare import as_markdown, compare, leave_one_out, save_table, truth
+
+    found = read_set(options.set).at_rate(RATE)
+    chosen = makers(_scene(options), options.seed)
+    if options.methods:
+        unknown = set(options.methods) - set(chosen)
+        if unknown:
+            raise UserError(f"There is no method {', '.join(sorted(unknown))}: name some of {', '.join(chosen)}.")
+        chosen = {name: chosen[name] for name in options.methods}
+    folds = leave_one_out(found) if options.leave_one_out else [split(found, options.test, options.seed)]
+    if options.learn:
+        folds = [(fewer(train, options.learn, options.seed), test) for train, test in folds]
+    rows, answers = compare(folds, chosen, _named_progress)
+    save_table(rows, options.output, found.notes)
+    print(as_markdown(rows, found.notes))
+    save_pictures(options.output, truth(folds), folds[-1][0], answers, _scene(options))
+
+
+def fewer(train: RecordingSet, count: int, seed: int) -> RecordingSet:
+    """``count`` of the recordings, drawn by ``seed``."""
+    if not 0 < count <= len(train):
+        raise UserError(f"{count} of {len(train)} recordings cannot be learned from: give 1 to {len(train)}.")
+    return train[np.random.default_rng(seed).permutation(len(train))[:count]]
+
+
+def save_pictures(
+    folder: Path, test: RecordingSet, train: RecordingSet, answers: dict[str, Answers], scene: Scene | None
+) -> None:
+    """Pictures of what all methods answered, and of what those know that have learned."""
+    from naf_core.recordings.method import GivesFeatures
+    from naf_core.recordings.pictures import save_decays, save_maps, save_spectrograms
+
+    rows = np.linspace(0, len(test) - 1, min(_SHOWN, len(test))).astype(int)
+    for row in rows:
+        save_spectrograms(folder / f"spectrograms_{row}.png", test, answers, int(row))
+    save_decays(folder / "decays.png", test, answers, [int(row) for row in rows])
+    methods = {name: given.method for name, given in answers.items() if "," not in name}
+    save_maps(folder / "maps.png", methods, train)
+    for method in methods.values():
+        if isinstance(method, GivesFeatures):
+            _features(folder, method, train, scene)
+
+
+def _features(folder: Path, method: object, recordings: RecordingSet, scene: Scene | None) -> None:
+    """Picture and probe of learned features, where the room's walls are known."""
+    from naf_core.recordings.pictures import save_features
+    from naf_core.recordings.probing import linear_probe, places_of
+
+    room = scene if scene is not None else recordings.box
+    if room is None:
+        print("naf_core: no features are pictured: the room is not known. Name it with --scene.", file=sys.stderr)
+        return
+    places = places_of(recordings)
+    try:
+        probe = linear_probe(method, places, room)
+    except UserError as error:
+        print(f"naf_core: {error.message}", file=sys.stderr)
+        return
+    save_features(folder / "features.png", method, places, room)
+    print(
+        f"Distances to walls from features, {probe.places} places: R² {probe.r2:.3f}, error {probe.error:.2f} m"
+        f" (from coordinates: R² {probe.r2_position:.3f}, {probe.error_position:.2f} m)"
+    )
+
+
+def _plot(options: argparse.Namespace) -> None:
+    from naf_core.recordings.compare import Answers
+    from naf_core.recordings.method import GivesLogMagnitudes
+
+    scene = _scene(options)
+    method = load_field(options.field, scene)
+    found = read_set(options.set).at_rate(RATE)
+    where = found.emitters, found.listeners, found.rotations
+    logarithms = method.log_magnitudes(*where) if isinstance(method, GivesLogMagnitudes) else np.zeros(0)
+    responses = method.respond(*where)
+    if responses.shape != found.responses.shape:
+        raise UserError(f"{options.field} was learned from responses of another length or rate than {options.set}.")
+    save_pictures(options.output, found, found, {method.name: Answers(method, responses, logarithms)}, scene)
+    print(f"Pictures: {options.output}")
+
+
+def load_field(path: Path, scene: Scene | None = None) -> Method:
+    """The method that ``train`` saved at ``path``: ours, or the published field.
+
+    Raises UserError when it is neither, or of another version.
+    """
+    from naf_core.recordings.ours import RecordingsField
+
+    try:
+        return RecordingsField.load(path, scene)
+    except UserError as ours:
+        published(0)
+        from naf_core.recordings.naf import PublishedNaf
+
+        try:
+            return PublishedNaf.load(path)
+        except UserError:
+            raise ours from None
+
+
+def _export(options: argparse.Namespace) -> None:
+    from naf_core.recorded import RecordedField
+
+    field = RecordedField.load(options.field)
+    field.save(options.output)
+    print(f"{options.output}: {options.output.stat().st_size} bytes; choose it in Blender as the field of a scene")
+
+
+def _scene(options: argparse.Namespace) -> Scene | None:
+    """The scene of a file: ours (.h5), or a mesh whose materials do not matter; that of the flat is known."""
+    path = options.scene
+    if path is None and options.set == "flat":
+        from naf_core.recordings.flat import flat_scene
+
+        return flat_scene()
+    if path is None:
+        return None
+    from naf_core.meshfile import read_mesh
+    from naf_core.scene import Scene
+
+    return Scene.load(path) if path.suffix.lower() == ".h5" else read_mesh(path, None)[0]
+
+
+def _named_progress(name: str, fraction: float) -> None:
+    print(f"\r{name}: {100.0 * fraction:3.0f} %{' ' * 20}", end="\n" if fraction >= 1.0 else "", file=sys.stderr)
+
+
+def _progress(name: str) -> Callable[[float], None]:
+    return lambda fraction: _named_progress(name, fraction)

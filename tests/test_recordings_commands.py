@@ -1,0 +1,158 @@
+"""The command line for recordings, its pictures, and the probe of learned features."""
+
+from __future__ import annotations
+
+import csv
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image
+
+from naf_core.__main__ import main
+from naf_core.errors import UserError
+from naf_core.materials import Material
+from naf_core.recordings import commands, compare, files, folder, spectrogram
+from naf_core.recordings.recordingset import RecordingSet, split
+from naf_core.truth import recordings as bars
+from naf_core.truth.box import box_scene
+
+pytest.importorskip("matplotlib")
+pytest.importorskip("sklearn")
+
+from naf_core.recordings import pictures, probing
+
+RATE = spectrogram.RATE
+BOX = np.array([[0.0, 0.0, 0.0], [6.0, 5.0, 3.0]])
+
+
+def room(count: int = 24, seed: int = 0) -> RecordingSet:
+    rng = np.random.default_rng(seed)
+    listeners = rng.uniform([0.5, 0.5, 1.5], [5.5, 4.5, 1.5], (count, 3))
+    emitters = np.broadcast_to([3.0, 2.5, 1.5], (count, 3))
+    time = np.arange(round(0.3 * RATE)) / RATE
+    responses = (0.05 * rng.standard_normal((count, 1, len(time))) * 10.0 ** (-3.0 * time / 0.2)).astype(np.float32)
+    distance = np.linalg.norm(emitters - listeners, axis=1)
+    responses[np.arange(count), 0, np.round(distance / 343.2 * RATE).astype(int)] = 1.0 / distance
+    return RecordingSet("room", "simulated", RATE, responses, emitters, listeners, box=BOX)
+
+
+class Coordinates:
+    """A method whose features are what a network could have learned of places."""
+
+    name = "coordinates"
+
+    def features(self, points: np.ndarray) -> np.ndarray:
+        return np.concatenate([points, probing.wall_distances(points, BOX) ** 2], axis=1)
+
+
+def is_picture(path: Path) -> bool:
+    with Image.open(path) as image:
+        image.verify()
+        return image.format == "PNG" and min(image.size) > 100
+
+
+def test_pictures_are_drawn_of_what_was_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "_SHOWN", 1)
+    whole = room()
+    folds = [split(whole, 4, 0)]
+    makers = {name: make for name, make in compare.rivals().items() if name in ("nearest", "mean of all")}
+    _, answers = compare.compare(folds, makers)
+    commands.save_pictures(tmp_path, compare.truth(folds), folds[0][0], answers, None)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["decays.png", "maps.png", "spectrograms_0.png"]
+    assert all(is_picture(path) for path in tmp_path.iterdir())
+    pictures.save_features(tmp_path / "features.png", Coordinates(), whole.listeners, BOX)
+    assert is_picture(tmp_path / "features.png")
+
+
+def test_distances_to_walls_are_those_of_a_box_and_of_its_mesh() -> None:
+    points = np.array([[1.0, 2.0, 1.5], [4.0, 4.5, 1.0]])
+    found = probing.wall_distances(points, BOX)
+    np.testing.assert_allclose(found[0, ::2], [5.0, 3.0, 1.0, 2.0])
+    assert found[0, 1] == pytest.approx(3.0 * math.sqrt(2.0))
+    scene = box_scene(*BOX, Material("wall", (0.1,) * 8, (0.1,) * 8))
+    np.testing.assert_allclose(probing.wall_distances(points, scene), found, rtol=1e-4)
+    with pytest.raises(UserError, match="closed room"):
+        probing.wall_distances(np.array([[60.0, 2.0, 1.5]]), scene)
+
+
+def test_a_probe_tells_what_features_add_to_coordinates() -> None:
+    places = np.random.default_rng(1).uniform(BOX[0] + 0.3, BOX[1] - 0.3, (80, 3))
+    probe = probing.linear_probe(Coordinates(), places, BOX)
+    assert probe.r2 > probe.r2_position + 0.02 and probe.error < probe.error_position
+    with pytest.raises(UserError, match="20 places"):
+        probing.linear_probe(Coordinates(), places[:10], BOX)
+
+
+def write_folder(path: Path, whole: RecordingSet) -> None:
+    rows = []
+    for number, response in enumerate(whole.responses):
+        soundfile.write(path / f"{number}.wav", response[0], RATE, subtype="FLOAT")
+        ends = {"emitter": whole.emitters[number], "listener": whole.listeners[number]}
+        cells = {f"{who}_{axis}": value for who, end in ends.items() for axis, value in zip("xyz", end, strict=True)}
+        rows.append({"file": f"{number}.wav", **cells})
+    with (path / "positions.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, folder.COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def test_from_a_folder_to_a_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = []
+    monkeypatch.setattr(commands, "save_pictures", lambda *given: drawn.append(given))
+    sounds, made, result = tmp_path / "sounds", tmp_path / "room.h5", tmp_path / "result"
+    sounds.mkdir()
+    write_folder(sounds, room())
+    box_words = [str(float(x)) for x in BOX.ravel()]
+    line = ["recordings", "import", str(sounds), "--output", str(made), "--sample-rate", str(RATE), "--box", *box_words]
+    assert main([*line, "--calibrate"]) == 0
+    assert "24 responses of 1 channel, 0.30 s at 22050 Hz" in capsys.readouterr().out
+    np.testing.assert_allclose(files.load(made).box, BOX)
+    line = ["recordings", "compare", str(made), "--test", "4", "--methods", "nearest", "linear"]
+    assert main([*line, "--output", str(result)]) == 0
+    assert "| sounds | linear | 20 |" in capsys.readouterr().out
+    assert {path.name for path in result.iterdir()} == {"table.json", "table.md"}
+    ((path, test, train, answers, _),) = drawn
+    assert path == result and (len(test), len(train)) == (4, 20) and set(answers) == {"nearest", "linear"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["import", "none", "--output", "x.h5"], "positions.csv is missing"),
+        (["import", "none.sofa", "--output", "x.h5"], "none.sofa is missing"),
+        (["train", "none.h5", "--output", "x"], "none.h5 is missing"),
+        (["compare", "dechorate", "--methods", "best", "--output", "x"], "no method best"),
+        (["compare", "dechorate", "--test", "12", "--methods", "nearest", "--output", "x"], "cannot be held out"),
+        (["compare", "dechorate", "--test", "2", "--learn", "11", "--methods", "nearest", "--output", "x"], "11 of 10"),
+        (["export", "none.field", "--output", "x"], "none.field"),
+    ],
+)
+def test_errors_are_said_in_one_line(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["recordings", *words]) == 1
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1 and not list(tmp_path.iterdir())
+
+
+def test_bars_without_data_say_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ACOUSTIC_FIELDS_R3VIVAL", raising=False)
+    (figure,) = bars._r3vival("000")
+    assert figure.met is None and "ACOUSTIC_FIELDS_R3VIVAL" in figure.note
+
+
+def test_the_bar_is_the_best_of_the_others() -> None:
+    rows = {
+        name: compare.Row("set", name, 2, 1, {"c50_db": value})
+        for name, value in {"a": 2.0, "b": 1.0, "ours": 0.5}.items()
+    }
+    rows["c"] = compare.Row("set", "c", 2, 1, left_out="it is missing")
+    figure = bars._against("ours", rows, rows["ours"], "c50_db", {"a", "b", "c"}, "two")
+    assert figure.met and figure.bar == 1.0 and "best of the others: b; without c" in figure.note
