@@ -35,6 +35,8 @@ _SKIPPED = {
     "depsgraph",
     "tool_settings",
     "storage_type",
+    "bound_box",  # these two are of the evaluated object: they change when another frame is looked at
+    "dimensions",
 }
 _DEPTH = 5
 
