@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -12,6 +14,7 @@ from naf_core.errors import UserError
 from naf_core.quantities import QUANTITIES, unit_of
 
 MAX_TEXELS = 4096
+STOREY_GAP = 2  # rows of texels between two storeys in the picture: they do not shine into each other
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,8 @@ class FloorMap:
     Texel (i, j) of ``width`` x ``height`` (1..4096 each) has its centre at origin + (i + 0.5) / width * u +
     (j + 0.5) / height * v on the surface; ears are ``ear_height`` metres (0..100) off it along ``normal``. ``origin``,
     ``u``, ``v`` (3,) in metres. ``triangles`` (n, 3, 3) in metres are the surface itself: texels outside stay empty,
-    and n = 0 takes the whole rectangle. ``frame_index`` counts from the first frame of the job; with ``step`` > 0 the
+    and n = 0 takes the whole rectangle. Surfaces above each other are storeys, each with the same rectangle and
+    its own part of the picture. ``frame_index`` counts from the first frame of the job; with ``step`` > 0 the
     map is made at every so-many-th frame instead, one picture each, or with ``maximum`` one of the highest values.
     ``quantity`` is one of QUANTITIES, in octave ``band`` (0..7) or None for the number over bands. ``noise`` is the
     level of steady background noise in dB(A) with the spectrum of speech, for STI; None for silence. ``palette`` is
@@ -87,6 +91,26 @@ class FloorMap:
         across /= np.linalg.norm(across)
         return -across if across[2] < -0.5 else across
 
+    @property
+    def picture_shape(self) -> tuple[int, int]:
+        """Height and width of the picture of all storeys, in texels."""
+        count = int(self.storey_of_triangles.max(initial=0)) + 1
+        return count * self.height + (count - 1) * STOREY_GAP, self.width
+
+    @cached_property
+    def storey_of_triangles(self) -> np.ndarray:
+        """The storey (n,) of each triangle, the lowest first."""
+        from naf_core.storeys import storeys  # only now: it brings the ray caster along
+
+        return storeys(self.triangles, self.normal)
+
+    def storeys(self) -> list[FloorMap]:
+        """A map for each storey, the lowest first; in the picture they lie one above the other, see `joined`."""
+        found = self.storey_of_triangles
+        if not found.any():
+            return [self]
+        return [replace(self, triangles=self.triangles[found == k]) for k in range(found.max() + 1)]
+
     def indices(self, n_frames: int) -> list[int]:
         """The frames of a job of ``n_frames`` that are mapped, counted from its first."""
         return list(range(0, n_frames, self.step)) if self.step else [self.frame_index]
@@ -96,3 +120,10 @@ class FloorMap:
         i = (np.arange(self.width) + 0.5) / self.width
         j = (np.arange(self.height) + 0.5) / self.height
         return self.origin + i[None, :, None] * self.u + j[:, None, None] * self.v
+
+
+def joined(parts: Sequence[np.ndarray], between: float | bool) -> np.ndarray:
+    """Pictures (h, w) of storeys one above the other, the lowest first; what lies ``between`` them fills the gaps."""
+    gap = np.full((STOREY_GAP, parts[0].shape[1]), between, parts[0].dtype)
+    rows = [piece for part in parts for piece in (gap, part)]
+    return np.concatenate(rows[1:])

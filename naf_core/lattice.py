@@ -38,12 +38,10 @@ class Lattice:
         """
         for start in range(0, len(self._texels), _CHUNK):
             texels = self._texels[start : start + _CHUNK]
-            node, weight = self._weights(texels)
-            ends = np.arange(len(texels) + 1) * node.shape[1]
-            yield texels, csr_matrix((weight.ravel(), node.ravel(), ends), (len(texels), len(self.nodes)))
+            yield texels, self.weights(texels)
 
-    def _weights(self, texels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The 16 nodes around each of ``texels`` (n,) and their weights, (n, 16) each; what is hidden has none."""
+    def weights(self, texels: np.ndarray) -> csr_matrix:
+        """The weight of each node for each of ``texels`` (m,), as `parts` says: (m, n)."""
         place = np.unravel_index(texels, self.shape)
         (near_i, part_i), (near_j, part_j) = (
             (near[at], part[at]) for (near, part), at in zip(self._splines, place, strict=True)
@@ -56,7 +54,8 @@ class Lattice:
         rays = np.nonzero(weight)
         hidden = self._caster.occluded(self._ears[texels[rays[0]]], self._ears[self.nodes[node[rays]]])
         weight[rays[0][hidden], rays[1][hidden]] = 0.0
-        return node, weight
+        ends = np.arange(len(texels) + 1) * node.shape[1]
+        return csr_matrix((weight.ravel(), node.ravel(), ends), (len(texels), len(self.nodes)))
 
 
 def blend(weight: csr_matrix, values: np.ndarray) -> np.ndarray:

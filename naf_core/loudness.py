@@ -8,7 +8,9 @@ from typing import Protocol
 
 import numpy as np
 
+from naf_core.aim import pattern_at
 from naf_core.bands import A_WEIGHTING_DB, N_BANDS
+from naf_core.directivity import Directivity
 from naf_core.response import EnergyResponse
 from naf_core.scene import Emitter
 
@@ -22,11 +24,15 @@ class Predictor(Protocol):
 
 @dataclass(frozen=True)
 class Source:
-    """An emitter at one moment: ``position`` (3,) in m; ``energy`` (8,) A-weighted, 10^(dB(A)/10) at 1 m."""
+    """An emitter at one moment: ``position`` (3,) in m; ``energy`` (8,) A-weighted, 10^(dB(A)/10) at 1 m.
+
+    With a ``directivity`` that is the energy along its axis; None sends alike in all directions.
+    """
 
     name: str
     position: np.ndarray
     energy: np.ndarray
+    directivity: Directivity | None = None
 
     @property
     def power(self) -> float:
@@ -37,6 +43,16 @@ class Source:
     def spectrum(self) -> np.ndarray:
         """Share (8,) of each band in the A-weighted level; for a silent source as well."""
         return self.energy / self.power if self.power > 0.0 else np.full(N_BANDS, 1.0 / N_BANDS)
+
+    @property
+    def sent(self) -> np.ndarray:
+        """Mean energy (8,) float32 over all directions, relative to that along the axis: what reflections are of."""
+        found = np.ones(N_BANDS) if self.directivity is None else self.directivity.cone.power
+        return found.astype(np.float32)
+
+    def gain(self, directions: np.ndarray) -> np.ndarray:
+        """Energy (n, 8) that leaves along unit ``directions`` (n, 3), relative to that along the axis."""
+        return np.ones((len(directions), N_BANDS)) if self.directivity is None else self.directivity.gain(directions)
 
 
 def source_at(emitter: Emitter, spectrum: np.ndarray, time: float) -> Source:
@@ -50,7 +66,7 @@ def source_at(emitter: Emitter, spectrum: np.ndarray, time: float) -> Source:
     weighted = np.asarray(spectrum, np.float64) * 10.0 ** (np.array(A_WEIGHTING_DB) / 10.0)
     total = weighted.sum()
     energy = weighted / total * 10.0 ** (emitter.level / 10.0) * gain**2 if total > 0.0 else np.zeros(N_BANDS)
-    return Source(emitter.name, position, energy)
+    return Source(emitter.name, position, energy, pattern_at(emitter, time))
 
 
 def levels(field: Predictor, sources: Sequence[Source], points: np.ndarray) -> np.ndarray:
@@ -59,7 +75,8 @@ def levels(field: Predictor, sources: Sequence[Source], points: np.ndarray) -> n
     total = np.zeros(len(points))
     for source in sources:
         if source.power > 0.0 and len(points):
-            bands = field.predict(np.broadcast_to(source.position, points.shape), points).total
-            total += np.maximum(bands, 0.0) @ source.energy
+            found = field.predict(np.broadcast_to(source.position, points.shape), points)
+            direct = found.direct * source.gain(-found.direct_direction)
+            total += np.maximum((found.total - found.direct) * source.sent + direct, 0.0) @ source.energy
     with np.errstate(divide="ignore"):
         return 10.0 * np.log10(total)

@@ -14,6 +14,7 @@ from naf_core.colours import fit_range
 from naf_core.errors import UserError
 from naf_core.field import Field
 from naf_core.firstsound import FirstSound
+from naf_core.floormap import joined
 from naf_core.job import Job
 from naf_core.loudness import Source, source_at
 from naf_core.picture import write_plate, write_texels
@@ -44,30 +45,34 @@ def seconds(job: Job) -> float:
 
 
 def paint(
-    field: Field,
+    at: Callable[[float], tuple[Field, FirstSound]],
     job: Job,
     spectra: dict[str, np.ndarray],
     part: Path,
     step: Step,
     warn: Warn,
-    first: FirstSound | None = None,
 ) -> dict[str, Any]:
     """Write the pictures of the job's map into the folder ``part``, and return what the report says of them.
 
+    ``at`` gives the field and the first sound at a time in s, which may be those of another state of the room.
     ``spectra`` (8,) are those of the sound files, by path. ``step`` gets the progress 0..1, ``warn`` messages.
-    ``first`` is the first sound of the scene where it is at hand.
     """
     floor = job.map
     indices = floor.indices(job.n_frames)
     many = len(indices) > 1
-    survey = Survey(field, job.scene, floor, field.caster, first, _PAIRS_OF_MANY if many else PAIRS)
+    storeys = floor.storeys()
+    pairs = (_PAIRS_OF_MANY if many else PAIRS) // len(storeys)
+    surveys: dict[int, list[Survey]] = {}  # by the state of the room
 
     results, sources = [], []
     for count, index in enumerate(indices):
         now = [source_at(emitter, spectra[emitter.sound], index / job.fps) for emitter in job.emitters]
         now = [source for source in now if source.power > 0.0]
-        result = survey.at(now, lambda f, done=count: step(0.8 * (done + f) / len(indices)))
-        results.append(result)
+        field, first = at(index / job.fps)
+        if id(field) not in surveys:
+            surveys[id(field)] = [Survey(field, field.scene, storey, field.caster, first, pairs) for storey in storeys]
+        here = surveys[id(field)]
+        results.append(survey_all(here, now, lambda f, done=count: step(0.8 * (done + f) / len(indices))))
         sources = sources or now
         step(0.8 * (count + 1) / len(indices))
     if floor.maximum:
@@ -101,9 +106,18 @@ def paint(
         "max": limits[1],
         "frame": frames[0],
         "ear_height_m": round(floor.ear_height, 3),
-        "texels": [floor.width, floor.height],
+        "texels": list(reversed(floor.picture_shape)),
+        "storeys": len(storeys),
         "percentiles": _percentiles(np.concatenate(known), QUANTITIES[floor.quantity].decimals + 1),
     }
+
+
+def survey_all(surveys: Sequence[Survey], sources: Sequence[Source], step: Step) -> FloorValues:
+    """What ``sources`` cause on all storeys, as one picture."""
+    found = []
+    for number, survey in enumerate(surveys):
+        found.append(survey.at(sources, lambda f, done=number: step((done + f) / len(surveys))))
+    return FloorValues(joined([part.values for part in found], np.nan), joined([part.solid for part in found], False))
 
 
 def write_sequence(

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import ndimage
+from scipy.sparse import csr_matrix
 from scipy.spatial import cKDTree
 
-from naf_core.air import NEAREST
 from naf_core.airspace import reached_by, regions, roomy_regions, sees, without_gaps
 from naf_core.bands import N_BANDS
+from naf_core.firstsound import FirstSound
 from naf_core.floormap import FloorMap
 from naf_core.gauges import Energy, Gauge, gauge_of, level_weights
 from naf_core.lattice import Lattice, blend
 from naf_core.loudness import Predictor, Source
 from naf_core.materials import Material
 from naf_core.raycast import Raycaster
+from naf_core.response import EnergyResponse
 from naf_core.scene import Scene
+from naf_core.shade import Drawn, Shade
 
 PAIRS = 3000  # emitter-point pairs that one map may ask of the field
+_EDGES = 600_000  # that one map may look at to find the first sound at some places, shared among its sources
+_SHADES = (200, 1000)  # places, few where there are many edges
+_SHADES_EACH = 48  # at least, for each of many sources
+_LOOKS = 12  # places of a closed room at which sound through its walls is looked for
 _BATCH = 512  # pairs predicted at a time: bounds memory, and lets a person cancel
 _STILL = 1e-3  # m within which a source counts as standing where it stood
 
@@ -39,74 +45,91 @@ class FloorValues:
 
 
 @dataclass(frozen=True)
-class _Reach:
-    """Where the sound of some sources gets to, and what the gauges read there at the lattice.
+class _Heard:
+    """What is known of one source: where its sound gets to, what its gauges read at the lattice, and its shade.
 
-    ``seen``, ``reached`` (S, h, w) bool; ``share`` (S, h, w) of the direct sound; ``channels`` one (n, c) a source.
+    ``reached`` (h, w) bool; ``channels`` (n, c) at the nodes of the lattice, NaN where it is not heard.
     """
 
-    sources: tuple[Source, ...]
+    source: Source
     reached: np.ndarray
-    share: np.ndarray
+    channels: np.ndarray
+    drawn: Drawn
+
+    def serves(self, source: Source) -> bool:
+        """Whether ``source`` stands where this one does, with the same spectrum, aimed alike."""
+        return (
+            source.name == self.source.name
+            and np.abs(source.position - self.source.position).max() < _STILL
+            and np.allclose(source.spectrum, self.source.spectrum)
+            and source.directivity == self.source.directivity
+        )
+
+
+@dataclass(frozen=True)
+class _Ground:
+    """The part of the map where anything is heard at all, and what is asked there."""
+
     open_air: np.ndarray
     lattice: Lattice
-    channels: list[np.ndarray]
-
-    def serves(self, sources: Sequence[Source]) -> bool:
-        """Whether ``sources`` stand where these do, with the same spectra."""
-        return len(sources) == len(self.sources) and all(
-            new.name == old.name
-            and np.abs(new.position - old.position).max() < _STILL
-            and np.allclose(new.spectrum, old.spectrum)
-            for new, old in zip(sources, self.sources, strict=True)
-        )
+    shade: Shade
 
 
 class Survey:
     """Values of the quantity that ``floor`` asks for over all its texels; ``pairs`` of field queries a map.
 
-    The direct sound is exact at every texel. Reflected sound, which varies slowly, is predicted on a lattice and
-    interpolated between the lattice points that see the texel, so that walls and doorways stay sharp. Levels add up
-    over the sources; any other quantity is that of the source which is loudest at the texel.
+    The first sound is that of a bake (see `FirstSound`): exact where it is straight, and found at as many places as it
+    needs where it bends round edges or passes walls (see `Shade`). Reflected sound, which varies slowly, is predicted
+    on a lattice and interpolated between the lattice points that see the texel, so that walls and doorways stay sharp.
+    Levels add up over the sources; any other quantity is that of the source which is loudest at the texel.
     """
 
     def __init__(
-        self, field: Predictor, scene: Scene, floor: FloorMap, caster: Raycaster | None = None, pairs: int = PAIRS
+        self,
+        field: Predictor,
+        scene: Scene,
+        floor: FloorMap,
+        caster: Raycaster | None = None,
+        first: FirstSound | None = None,
+        pairs: int = PAIRS,
     ) -> None:
-        self._field, self._floor, self._pairs = field, floor, pairs
-        self._air = scene.air.absorption()
+        self._field, self._floor, self._pairs, self._air = field, floor, pairs, scene.air
         self._caster = caster or Raycaster(scene)
+        self._first = first or FirstSound(scene, self._caster)
         self._gauge = gauge_of(floor.quantity, floor.band, floor.noise)
         self._ears, self._covered = _ears(floor)
-        self._texel = max(np.linalg.norm(floor.u) / floor.width, np.linalg.norm(floor.v) / floor.height)
-        self._region, self._wall = regions(self._caster, self._ears, self._texel)
-        self._roomy = roomy_regions(self._region, self._texel)
-        self._reach: _Reach | None = None
+        texel = max(np.linalg.norm(floor.u) / floor.width, np.linalg.norm(floor.v) / floor.height)
+        self._region, self._wall = regions(self._caster, self._ears, texel)
+        self._roomy, self._texel = roomy_regions(self._region, texel), texel
+        self._ground: _Ground | None = None
+        self._heard: list[_Heard] = []
 
     def at(self, sources: Sequence[Source], progress: Progress | None = None) -> FloorValues:
-        """The values that ``sources`` cause; sources that stand still are not asked for twice."""
+        """The values that ``sources`` cause; those that stand still are not asked for twice."""
         sources = [source for source in sources if source.power > 0.0]
-        if self._reach is None or not self._reach.serves(sources):
-            self._reach = self._reach_of(sources, progress)
-        reach = self._reach
-        size = self._covered.size
+        self._heard = self._hear(sources, progress)
+        ground, size = self._ground, self._covered.size
         total, loudest, chosen = np.zeros(size), np.zeros(size), np.full(size, np.nan)
-        for texels, weight in reach.lattice.parts():
-            for number, source in enumerate(sources):
-                level, value = self._made(number, source, reach, texels, weight)
+        for texels, weight in ground.lattice.parts():
+            for heard, source in zip(self._heard, sources, strict=True):
+                level, value = self._made(heard, source.power, texels, weight)
                 total[texels] += level
                 ahead = np.isfinite(value) & (level > loudest[texels])
                 chosen[texels[ahead]], loudest[texels[ahead]] = value[ahead], level[ahead]
         with np.errstate(divide="ignore"):
             values = 10.0 * np.log10(total) if self._gauge is None else chosen
-        heard = reach.open_air & (total > 0.0).reshape(self._shape)
+        heard = ground.open_air & (total > 0.0).reshape(self._shape)
         values = np.where(heard, values.reshape(self._shape), np.nan)
-        solid = np.where(self._covered, ~reach.open_air, self._wall | ~self._roomy)
+        solid = np.where(self._covered, ~ground.open_air, self._wall | ~self._roomy)
         return FloorValues(values, solid)
 
     @property
     def _shape(self) -> tuple[int, ...]:
         return self._covered.shape
+
+    @property
+    def _places(self) -> np.ndarray:
+        return self._ears.reshape(-1, 3)
 
     def _gauges(self, source: Source) -> list[Gauge]:
         """What is read for a source: its level, and the quantity where that is another."""
@@ -114,93 +137,107 @@ class Survey:
         level = Energy(level_weights(source.spectrum, band))
         return [level] if self._gauge is None else [level, self._gauge]
 
-    def _reach_of(self, sources: Sequence[Source], progress: Progress | None) -> _Reach:
-        seen = np.array([sees(self._caster, self._ears, s.position) for s in sources]).reshape(-1, *self._shape)
-        reached = reached_by(self._region, seen, self._roomy)
+    def _hear(self, sources: Sequence[Source], progress: Progress | None) -> list[_Heard]:
+        """What is heard of ``sources``, for those that have changed anew."""
+        known = [next((heard for heard in self._heard if heard.serves(source)), None) for source in sources]
+        if self._ground is not None and len(sources) == len(self._heard) and None not in known:
+            return known
+        reached = np.array([self._reached(source) for source in sources], bool).reshape(-1, *self._shape)
         open_air = without_gaps(self._covered & ~self._wall & reached.any(axis=0), self._texel)
-        reached &= open_air
-        share = np.array(
-            [self._share_seen(seen[k], reached[k], source.position) for k, source in enumerate(sources)]
-        ).reshape(seen.shape)
-        lattice = Lattice(self._caster, self._ears, open_air, max(16, self._pairs // max(1, len(sources))))
-        places = self._ears.reshape(-1, 3)[lattice.nodes]
-        channels = []
+        if self._ground is None or not np.array_equal(open_air, self._ground.open_air):
+            lattice = Lattice(self._caster, self._ears, open_air, max(16, self._pairs // max(1, len(sources))))
+            self._ground = _Ground(open_air, lattice, Shade(self._first, self._air, self._caster, self._ears, open_air))
+            known = [None] * len(sources)
+        places = int(np.clip(_EDGES // max(1, self._first.n_edges), *_SHADES)) // max(1, len(sources))
+        result = []
         for number, source in enumerate(sources):
 
             def report(fraction: float, before: int = number) -> None:
                 if progress is not None:
                     progress((before + fraction) / len(sources))
 
-            wanted = reached[number].ravel()[lattice.nodes]
-            read = self._read(source, places[wanted], report)
-            rows = np.full((len(places), read.shape[1]), np.nan)
-            rows[wanted] = read
-            channels.append(rows)
-        return _Reach(tuple(sources), reached, share, open_air, lattice, channels)
+            most = max(_SHADES_EACH, places)
+            result.append(known[number] or self._listen(source, reached[number] & open_air, most, report))
+            report(1.0)
+        return result
 
-    def _read(self, source: Source, points: np.ndarray, progress: Progress | None = None) -> np.ndarray:
-        """The channels of all gauges of a source at ``points`` (n, 3): (n, c)."""
-        gauges = self._gauges(source)
+    def _reached(self, source: Source) -> np.ndarray:
+        """Which texels (h, w) the sound of a source gets to: through the air, or through walls that let some pass."""
+        reached = reached_by(self._region, sees(self._caster, self._ears, source.position)[None], self._roomy)[0]
+        for region in np.unique(self._region[self._covered & self._roomy & ~reached]):
+            texels = np.flatnonzero(((self._region == region) & self._covered).ravel())
+            asked = self._places[texels[np.linspace(0, len(texels) - 1, _LOOKS).astype(int)]]
+            if self._first.passes(np.broadcast_to(source.position, asked.shape), asked).any():
+                reached |= self._region == region
+        return reached
+
+    def _listen(self, source: Source, reached: np.ndarray, most: int, progress: Progress) -> _Heard:
+        """Ask the field at the lattice, and the first sound at ``most`` places."""
+        level, *others = self._gauges(source)
+        ground = self._ground
+        asked = np.flatnonzero(reached.ravel()[ground.lattice.nodes])
+        nodes = ground.lattice.nodes[asked]
+        response = self._respond(source, self._places[nodes], lambda fraction: progress(0.5 * fraction))
+        rows = np.full((len(ground.lattice.nodes), 1), np.nan)
+        rows[asked] = level.read(response)
+
+        def reflected(texels: np.ndarray) -> np.ndarray:
+            found = blend(ground.lattice.weights(texels), rows)[:, 0]
+            return np.where(np.isnan(found), 0.0, 10.0 ** (found / 10.0))
+
+        drawn = ground.shade.draw(source, reached, level.weights, reflected, most)
+        response = replace(response, direct=ground.shade.energy(source, drawn, nodes))
+        read = np.concatenate([rows[asked], *(gauge.read(response) for gauge in others)], axis=1)
+        channels = np.full((len(rows), read.shape[1]), np.nan)
+        channels[asked] = read
+        return _Heard(source, reached, channels, drawn)
+
+    def _respond(self, source: Source, points: np.ndarray, progress: Progress | None = None) -> EnergyResponse:
+        """What the field says at ``points`` (n, 3), its reflections as strong as what the source sends in all."""
         parts = []
         for start in range(0, max(len(points), 1), _BATCH):
             part = points[start : start + _BATCH]
-            response = self._field.predict(np.broadcast_to(source.position, part.shape), part)
-            parts.append(np.concatenate([gauge.read(response) for gauge in gauges], axis=1))
+            parts.append(self._field.predict(np.broadcast_to(source.position, part.shape), part))
             if progress is not None:
                 progress(min(1.0, (start + _BATCH) / max(len(points), 1)))
-        return np.concatenate(parts)
+        names = ("energy", "direct", "distance", "direct_direction", "tail_slope")
+        found = EnergyResponse(
+            *(np.concatenate([getattr(part, name) for part in parts]) for name in names), parts[0].speed_of_sound
+        )
+        return replace(found, energy=found.energy * source.sent[:, None, None])
 
     def _made(
-        self, number: int, source: Source, reach: _Reach, texels: np.ndarray, weight: object
+        self, heard: _Heard, power: float, texels: np.ndarray, weight: csr_matrix
     ) -> tuple[np.ndarray, np.ndarray]:
         """Energy and value (m,) of one source at some texels; 0 and NaN where its sound does not get to."""
         level, value = np.zeros(len(texels)), np.full(len(texels), np.nan)
-        wanted = np.flatnonzero(reach.reached[number].ravel()[texels])
+        wanted = np.flatnonzero(heard.reached.ravel()[texels])
         if not len(wanted):
             return level, value
         here = texels[wanted]
-        places = self._ears.reshape(-1, 3)[here]
         # Apart, since the quantity may be unknown where the level is not.
-        parts = reach.channels[number][:, :1], reach.channels[number][:, 1:]
+        parts = heard.channels[:, :1], heard.channels[:, 1:]
         channels = np.concatenate([blend(weight[wanted], part) for part in parts], axis=1)
-        self._fill_nooks(source, reach.lattice, here, places, channels)
-        direct = reach.share[number].ravel()[here][:, None] * self._direct(source, places)
-        energy, *others = self._gauges(source)
-        level[wanted] = energy.make(channels[:, :1], direct, source.power)
+        direct = self._ground.shade.energy(heard.source, heard.drawn, here)
+        self._fill_nooks(heard.source, here, direct, channels)
+        energy, *others = self._gauges(heard.source)
+        level[wanted] = energy.make(channels[:, :1], direct, power)
         for gauge in others:
-            value[wanted] = gauge.make(channels[:, 1:], direct, source.power)
+            value[wanted] = gauge.make(channels[:, 1:], direct, power)
         return level, value
 
-    def _fill_nooks(
-        self, source: Source, lattice: Lattice, here: np.ndarray, places: np.ndarray, channels: np.ndarray
-    ) -> None:
+    def _fill_nooks(self, source: Source, here: np.ndarray, direct: np.ndarray, channels: np.ndarray) -> None:
         """Fill into ``channels`` (m, c) what nooks hear from which no lattice point is seen: they get their own."""
         left = np.flatnonzero(np.isnan(channels[:, 0]))
         if not len(left):
             return
         row, column = np.unravel_index(here[left], self._shape)
-        cell = row // lattice.step * self._shape[1] + column // lattice.step
-        first = left[np.unique(cell, return_index=True)[1]]
-        read = self._read(source, places[first])
+        step = self._ground.lattice.step
+        first = left[np.unique(row // step * self._shape[1] + column // step, return_index=True)[1]]
+        places = self._places[here]
+        response = replace(self._respond(source, places[first]), direct=direct[first])
+        read = np.concatenate([gauge.read(response) for gauge in self._gauges(source)], axis=1)
         channels[left] = read[cKDTree(places[first]).query(places[left])[1]]
-
-    def _direct(self, source: Source, points: np.ndarray) -> np.ndarray:
-        """Energy (n, 8) of the direct sound at ``points`` (n, 3) that nothing hides."""
-        distance = np.maximum(np.linalg.norm(points - source.position, axis=-1), NEAREST)[:, None]
-        return np.exp(-distance * self._air) / distance**2
-
-    def _share_seen(self, seen: np.ndarray, wanted: np.ndarray, position: np.ndarray) -> np.ndarray:
-        """Share of each texel (h, w) from which ``position`` (3,) is seen: fractions along the edges of shadows."""
-        floor, share = self._floor, seen.astype(np.float32)
-        edge = np.flatnonzero((ndimage.maximum_filter(seen, 3) != ndimage.minimum_filter(seen, 3)) & wanted)
-        parts = (np.arange(4) + 0.5) / 4.0 - 0.5
-        hits = np.zeros(len(edge))
-        for a in parts:
-            for b in parts:
-                points = self._ears.reshape(-1, 3)[edge] + a * floor.u / floor.width + b * floor.v / floor.height
-                hits += sees(self._caster, points, position)
-        share.ravel()[edge] = hits / len(parts) ** 2
-        return share
 
 
 def _ears(floor: FloorMap) -> tuple[np.ndarray, np.ndarray]:

@@ -5,8 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from naf_core.directivity import Cone
+from naf_core.firstsound import FirstSound
 from naf_core.floormap import FloorMap
 from naf_core.loudness import Source, levels, source_at
+from naf_core.materials import Material
 from naf_core.raycast import Raycaster
 from naf_core.scene import Emitter, Scene, Trajectory
 from naf_core.survey import FloorValues, Survey
@@ -73,7 +76,8 @@ def test_walls_and_doorways_are_visible():
     lit = behind & (np.abs(y - 2.5) < 0.2)
     dark = behind & (y > 4.5)
     assert found.values[lit].mean() > found.values[dark].mean() + 1.0
-    np.testing.assert_allclose(found.values[dark], 60.0, atol=0.05)  # the diffuse field alone: 70 - 10 dB
+    # The diffuse field, 70 - 10 dB, and what bends round the jambs.
+    assert ((found.values[dark] >= 60.0) & (found.values[dark] < 60.3)).all()
 
 
 def test_no_sound_reaches_a_closed_room():
@@ -157,7 +161,53 @@ def test_a_source_in_a_room_beyond_the_map_still_reaches_it():
     room = two_rooms(door=True)
     ground = floor(3.6, 2.5, 32, origin=(4.3, 3.4, 0.0))
     found = survey(DiffuseField(room), room, [source((3.5, 5.5, 1.5))], ground)
-    np.testing.assert_allclose(found.values, 60.0, atol=0.05)
+    assert ((found.values > 59.95) & (found.values < 60.3)).all()
+
+
+def baked(field, scene: Scene, one: Source, points: np.ndarray) -> np.ndarray:
+    """Level (n,) in dB(A) as a bake has it, of a source with one band."""
+    emitters = np.broadcast_to(one.position, points.shape)
+    response = FirstSound(scene, field.caster).put_into(field.predict(emitters, points), emitters, points)[0]
+    return 10.0 * np.log10(response.total @ one.energy)
+
+
+@pytest.mark.parametrize(("level_db", "share", "error_db"), [(-20.0, 95, 0.2), (-60.0, 90, 0.5)])
+def test_behind_a_corner_the_map_says_what_a_bake_says(level_db, share, error_db):
+    # With hardly any reflections all that is heard there is what bends round the jambs of the door.
+    room, ground = two_rooms(door=True), floor(8.0, 6.0, 96)
+    field, one = DiffuseField(room, level_db), source((2, 4.5, 1.5))
+    over = Survey(field, room, ground)
+    values, ears = over.at([one]).values.ravel(), ground.centres().reshape(-1, 3) + (0, 0, 1.6)
+    behind = np.flatnonzero(np.isfinite(values) & (ears[:, 0] > 4.4))
+    chosen = np.random.default_rng(0).choice(behind, 60, replace=False)
+    error = np.abs(values[chosen] - baked(field, room, one, ears[chosen]))
+    assert np.percentile(error, share) < error_db
+
+
+def test_a_wall_that_lets_sound_pass_is_heard_through():
+    thin = Material("thin", (0.1,) * 8, (0.2,) * 8, "for tests", (20.0,) * 8)
+    plane = quad((4, -1, -1), (4, 7, -1), (4, 7, 4), (4, -1, 4))
+    room = scene_of((box((0, 0, 0), (8, 6, 3)), PLASTER), (plane, thin))
+    field, one, ground = DiffuseField(room, -200.0), source((2, 3, 1.6)), floor(8.0, 6.0, 32)
+    found = survey(field, room, [one], ground).values
+    ears = ground.centres() + (0, 0, 1.6)
+    beyond = ears[..., 0] > 4.3
+    np.testing.assert_allclose(found[beyond], baked(field, room, one, ears[beyond]), atol=0.3)
+    np.testing.assert_allclose(found[16, 24], 70 - 20 - 20 * np.log10(4.1), atol=0.3)
+
+
+def test_a_cone_weighs_direct_sound_by_direction_and_the_rest_by_its_power():
+    cone = Cone(90.0, 90.0, 0.1)
+    emitter = Emitter("e", Trajectory([0.0], [(4, 3, 1.6)]), "e.wav", level=70.0, cone=cone)
+    one = source_at(emitter, TONE, 0.0)
+    ground = floor(8.0, 6.0, 32)
+    free = survey(FreeField(), boxes(), [one], ground).values
+    assert free[16, 24] - free[16, 7] == pytest.approx(20.0, abs=0.05)  # before and behind it, equally far
+    np.testing.assert_allclose(free.ravel(), levels(FreeField(), [one], ground.centres().reshape(-1, 3) + (0, 0, 1.6)))
+    room = boxes(((0, 0, 0), (8, 6, 3)))
+    behind = survey(DiffuseField(room, 0.0), room, [one], ground).values[16, 1]
+    direct = 10.0**5 / 3.75**2
+    assert behind == pytest.approx(10 * np.log10(10.0**7 * cone.power[4] + direct), abs=0.1)
 
 
 def test_without_a_source_the_map_is_empty():
@@ -267,6 +317,18 @@ def test_sources_that_stand_still_are_asked_for_once():
     np.testing.assert_allclose(loud - quiet, 6.02, atol=0.01)
     over_time.at([source((5, 3, 1.5))])
     assert field.pairs > asked
+
+
+def test_of_several_sources_only_those_that_move_are_asked_for_again():
+    room = boxes(((0, 0, 0), (8, 6, 3)))
+    field = DiffuseField(room)
+    over_time = Survey(field, room, floor(8.0, 6.0, 32))
+    still = source((2, 3, 1.5))
+    over_time.at([still, source((5, 3, 1.5), name="moves")])
+    both, field.pairs = field.pairs, 0
+    after = over_time.at([still, source((5, 4, 1.5), name="moves")]).values
+    assert field.pairs == both // 2
+    np.testing.assert_allclose(after, survey(field, room, [still, source((5, 4, 1.5))], floor(8.0, 6.0, 32)).values)
 
 
 def test_a_caster_that_is_at_hand_is_used():
