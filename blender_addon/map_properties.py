@@ -177,6 +177,16 @@ class MapSettings:
         default=True,
         options=set(),
     )
+    probe_emitters: EnumProperty(
+        name="Probe Hears",
+        description="Whom the probe reads",
+        items=(
+            ("ALL", "All Speakers", "The level of all together; the rest of the one that is loudest there"),
+            ("NEAREST", "The Nearest", "The Speaker that is nearest to the place"),
+        ),
+        default="ALL",
+        options=set(),
+    )
 
 
 def band_of(settings: bpy.types.PropertyGroup) -> int | None:
