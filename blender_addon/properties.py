@@ -132,6 +132,25 @@ class SceneAcoustics(SoundSettings, MapSettings, PropertyGroup):
         step=1,
         options=set(),
     )
+    recorded_field: StringProperty(
+        name="Recorded Field",
+        description=(
+            "File of a room that was learned from measured impulse responses; it answers in place of the scene's "
+            "geometry. Empty for none"
+        ),
+        subtype="FILE_PATH",
+        maxlen=1024,
+        options={"PATH_SUPPORTS_BLEND_RELATIVE"},
+    )
+    recorded_place: PointerProperty(
+        name="Origin",
+        description=(
+            "Empty whose place and axes are those of the recordings, Z up; none for the origin of the scene. One that "
+            "moves is taken as it stands when the bake starts"
+        ),
+        type=bpy.types.Object,
+        options=set(),
+    )
 
 
 _CLASSES = (SilencedStrip, SceneAcoustics, ObjectAcoustics, MaterialAcoustics)
