@@ -75,9 +75,10 @@ def trace_until(
     """
     pairs = max(1, np.size(emitters) * np.size(listeners) // 9)
     groups = int(np.clip(_MOST_RESPONSES // pairs, *_GROUPS))
-    _, exact = begin(scene, emitters, listeners, seed, directivity, raycaster)
+    _, exact = begin(scene, emitters, listeners, seed, directivity, raycaster, most_rays)
     exact.add_mirror_paths(most_rays)
-    task, paths = begin(scene, exact.emitters, exact.listeners, seed, directivity, exact.caster, groups)
+    task, paths = begin(scene, exact.emitters, exact.listeners, seed, directivity, exact.caster, most_rays, groups)
+    paths.sequences = exact.sequences
     both_ways = directivity is None and np.array_equal(exact.emitters, exact.listeners)
     shape = (groups, *exact.distance.shape)
     most = max(1, most_rays // groups)

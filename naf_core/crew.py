@@ -22,19 +22,24 @@ _AHEAD = 2  # chunks a process may be ahead of the slowest
 
 @dataclass(frozen=True)
 class Task:
-    """What is traced: ``scene``, ``emitters`` (E, 3), ``listeners`` (L, 3), ``seed`` and the emitters' directivity."""
+    """What is traced: ``scene``, ``emitters`` (E, 3), ``listeners`` (L, 3), ``seed`` and the emitters' directivity.
+
+    ``rays`` look for mirrors; in place of each emitter there are ``times`` of them, which know nothing of each other.
+    """
 
     scene: Scene
     emitters: np.ndarray
     listeners: np.ndarray
     seed: int
-    directivity: tuple[Directivity | None, ...] | None = None
+    directivity: tuple[Directivity | None, ...] | None
+    rays: int
+    times: int
 
     def paths(self, caster: Raycaster | None = None) -> RandomPaths:
         """The paths that do it; every process makes its own."""
         rng = np.random.default_rng(self.seed)
         caster = caster or Raycaster(self.scene)
-        return RandomPaths(self.scene, caster, self.emitters, self.listeners, rng, self.directivity)
+        return RandomPaths(self.scene, caster, self.emitters, self.listeners, rng, self.directivity, self.times)
 
 
 class Crew:
@@ -117,6 +122,7 @@ _BROKEN = "A process that traced has ended before its time, perhaps for lack of 
 def _work(task: Task, pipe: Connection) -> None:
     """Trace the chunks that the pipe asks for until it is closed."""
     paths = task.paths()
+    paths.look_for_mirrors(task.rays)
     try:
         while True:
             rays, chunk, batch = pipe.recv()

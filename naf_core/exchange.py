@@ -106,7 +106,6 @@ class _GatheredPaths(RandomPaths):
         position: np.ndarray,
         normal: np.ndarray,
         reflected: np.ndarray,
-        weight: np.ndarray,
         travelled: np.ndarray,
     ) -> None:
         # Takes note of what surfaces send back.
@@ -114,7 +113,7 @@ class _GatheredPaths(RandomPaths):
         time = (travelled + self._way[patch]) / self._speed
         frame = np.searchsorted(FRAME_EDGES, time, side="right").astype(np.int32) - 1
         in_time = frame < N_FRAMES
-        hits = owner.astype(np.int32), patch, frame, reflected * weight[:, None]
+        hits = owner.astype(np.int32), patch, frame, reflected
         self._hits.append(tuple(column[in_time] for column in hits))
         self._waiting += len(owner)
         if self._waiting > _MOST_WAITING:

@@ -18,17 +18,17 @@ from scipy.spatial import cKDTree
 from naf_core.bands import N_BANDS
 from naf_core.errors import UserError
 from naf_core.planes import Planes, planes
-from naf_core.raycast import Raycaster, sphere_directions
+from naf_core.raycast import Raycaster
 from naf_core.scene import Scene
+from naf_core.sequences import Candidates, Sequences, discover
 
-_BATCH = 1 << 18  # candidate paths looked at in one go
 _EXHAUSTIVE = 1 << 14  # sequences of each order among the largest mirrors that are looked at without discovery
 _SAME_IMAGE = 1e-3  # m: images nearer to each other are one, mirrored in another order
 _SLACK = 0.01  # m around the box of a mirror: only what misses it by more is dismissed without a ray
 # Images behind an edge or corner of a room may lie exactly behind it as seen from a listener: always when emitter and
 # listener coincide, often when they stand symmetrically. Rounding would then decide whether they are found never, once
-# or twice. So the ways are followed from ears a little aside: from one 3 mm away, or from three, of which two decide,
-# nearer by in steps off a surface.
+# or twice. So the ways are followed from ears a little aside: from one 3 mm away at either end, or from three, of
+# which two decide, nearer by in steps off a surface.
 _ASIDE = 3e-3 * np.array([0.53, 0.71, 0.46])
 _JURY = np.array([[3.1, 1.3, 2.3], [-2.9, 1.9, -1.7], [0.7, -3.7, 1.1]])
 
@@ -50,18 +50,6 @@ class EarlyPaths(NamedTuple):
     source: np.ndarray
     departure: np.ndarray
     energy: np.ndarray
-
-
-class Candidates(NamedTuple):
-    """Paths to be looked at: ``emitter`` and ``listener`` (n,), ``mirrors`` (n, order) from the emitter on."""
-
-    emitter: np.ndarray
-    listener: np.ndarray
-    mirrors: np.ndarray
-
-    def take(self, rows: np.ndarray) -> Candidates:
-        """Those of ``rows``."""
-        return Candidates(*(column[rows] for column in self))
 
 
 def early_paths(
@@ -118,23 +106,21 @@ def mirror_paths(
 ) -> EarlyPaths:
     """Mirror paths of 1 to ``order`` reflections from ``emitters`` (E, 3) to ``listeners`` (L, 3), for many of them.
 
-    Only what ``rays`` from every emitter discover is looked at. With ``own``, emitter i is only paired with listener
-    i.
+    Only what ``rays`` from either end discover is looked at. With ``own``, emitter i is only paired with listener
+    i, which is the same point.
     """
-    listeners = listeners.astype(np.float64)
-    check = Check(scene, caster, emitters.astype(np.float64), listeners, [ears_aside(caster, listeners)])
-    partners = 1 if own else len(listeners)
-    step = max(1, _BATCH // max(1, partners))
-    several = max(1, _BATCH // rays)
-    found = []
-    for first in range(0, len(emitters), several):
-        for owner, mirrors in discover(caster, check.planes, emitters[first : first + several], order, rays):
-            for start in range(0, len(owner), step):
-                emitter = np.repeat(first + owner[start : start + step], partners)
-                listener = emitter if own else np.tile(np.arange(partners), len(emitter) // max(1, partners))
-                sequence = np.repeat(mirrors[start : start + step], partners, axis=0)
-                found.append(check(Candidates(emitter, listener, sequence)))
-    return _joined(found)
+    sequences = Sequences(caster, planes(caster, scene), emitters, None if own else listeners, order, rays)
+    return paths_along(scene, caster, emitters, listeners, sequences)
+
+
+def paths_along(
+    scene: Scene, caster: Raycaster, emitters: np.ndarray, listeners: np.ndarray, sequences: Sequences
+) -> EarlyPaths:
+    """The paths from ``emitters`` (E, 3) to ``listeners`` (L, 3) among those that ``sequences`` of theirs suggest."""
+    emitters, listeners = emitters.astype(np.float64), listeners.astype(np.float64)
+    ears, mouths = (ears_aside(caster, ends) for ends in (listeners, emitters))
+    check = Check(scene, caster, emitters, listeners, [ears], mouths)
+    return _joined([check(candidates) for candidates in sequences.candidates()])
 
 
 def ears_aside(caster: Raycaster, listeners: np.ndarray) -> np.ndarray:
@@ -154,36 +140,6 @@ def _joined(found: list[EarlyPaths]) -> EarlyPaths:
         index, number, vector = np.zeros(0, np.int64), np.zeros(0), np.zeros((0, 3))
         return EarlyPaths(index, index, index, number, number, vector, vector, np.zeros((0, N_BANDS)))
     return EarlyPaths(*(np.concatenate(column) for column in zip(*found, strict=True)))
-
-
-def discover(
-    caster: Raycaster, mirrors: Planes, ends: np.ndarray, order: int, rays: int
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Sequences of mirrors met by rays from ``ends``, each once: the end (n,) and mirrors (n, k) for each k.
-
-    Those that most rays met come first.
-    """
-    owner = np.repeat(np.arange(len(ends)), rays)
-    position = np.repeat(ends.astype(np.float32), rays, axis=0)
-    direction = np.tile(sphere_directions(rays), (len(ends), 1))
-    sequence = np.zeros((len(owner), 0), np.int64)
-    found = []
-    for _ in range(order):
-        hits = caster.intersect(position, direction)
-        met = hits.triangle >= 0
-        owner, position, direction = owner[met], position[met], direction[met]
-        triangle, distance = hits.triangle[met], hits.distance[met]
-        sequence = np.column_stack([sequence[met], mirrors.of_triangle[triangle]])
-        key = owner.astype(np.int64)
-        for column in sequence.T:
-            key = key * len(mirrors.offset) + column
-        _, once, rays_in = np.unique(key, return_index=True, return_counts=True)
-        once = once[np.argsort(-rays_in, kind="stable")]
-        found.append((owner[once], sequence[once]))
-        facing = caster.facing_normals(triangle, direction)
-        position = position + direction * distance[:, None] + facing * np.float32(caster.epsilon)
-        direction = direction - 2.0 * np.einsum("ij,ij->i", direction, facing)[:, None] * facing
-    return found
 
 
 def _among_the_largest(mirrors: Planes, depth: int) -> np.ndarray:
@@ -215,16 +171,26 @@ class Check:
     """Looks at candidates and keeps those that are paths."""
 
     def __init__(
-        self, scene: Scene, caster: Raycaster, emitters: np.ndarray, listeners: np.ndarray, ears: list[np.ndarray]
+        self,
+        scene: Scene,
+        caster: Raycaster,
+        emitters: np.ndarray,
+        listeners: np.ndarray,
+        ears: list[np.ndarray],
+        mouths: np.ndarray | None = None,
     ) -> None:
-        self.scene, self.caster, self.emitters, self.listeners, self.ears = scene, caster, emitters, listeners, ears
+        self.scene, self.caster, self.emitters, self.listeners = scene, caster, emitters, listeners
+        self.ears, self.mouths = ears, mouths
         self.planes = planes(caster, scene)
         self.share = ((1.0 - scene.absorption) * (1.0 - scene.scattering)).astype(np.float64)
 
     def images(self, candidates: Candidates) -> list[np.ndarray]:
         """The emitter (n, 3) and its images in one mirror after the other."""
-        images = [self.emitters[candidates.emitter]]
-        for plane in candidates.mirrors.T:
+        return self._images(self.emitters[candidates.emitter], candidates.mirrors)
+
+    def _images(self, points: np.ndarray, mirrors: np.ndarray) -> list[np.ndarray]:
+        images = [points]
+        for plane in mirrors.T:
             images.append(self.planes.mirrored(plane, images[-1]))
         return images
 
@@ -245,18 +211,27 @@ class Check:
         return candidates.take(rows)
 
     def __call__(self, candidates: Candidates) -> EarlyPaths:
-        """The paths among ``candidates``."""
+        """The paths among ``candidates``: those that most ears find, or with mouths, in part, those that either finds.
+
+        A path that only one of both ends finds just misses a mirror, or an obstacle; it then counts half.
+        """
         candidates = self.plausible(candidates)
         images = self.images(candidates)
         label, first = _alike(candidates, images[-1])
         votes, gain = np.zeros(len(first), int), np.zeros((len(first), self.share.shape[1]))
-        for ears in self.ears:
-            rows, share = self.follow(candidates.mirrors, images, ears[candidates.listener])
+        ways = [(candidates.mirrors, images, ears[candidates.listener]) for ears in self.ears]
+        if self.mouths is not None:
+            back = candidates.mirrors[:, ::-1]
+            heard = self._images(self.listeners[candidates.listener], back)
+            ways.append((back, heard, self.mouths[candidates.emitter]))
+        for way in ways:
+            rows, share = self.follow(*way)
             # Behind an edge the ears may disagree on the order of its mirrors, or one of them see both orders.
             found, once = np.unique(label[rows], return_index=True)
             votes[found] += 1
             gain[found] += share[once]
-        kept = 2 * votes > len(self.ears)
+        kept = 2 * votes > len(self.ears) if self.mouths is None else votes > 0
+        gain /= votes[:, None].clip(1) if self.mouths is None else len(ways)
         candidates = candidates.take(first[kept])
         separation = images[-1][first[kept]] - self.listeners[candidates.listener]
         length = np.linalg.norm(separation, axis=1)
@@ -273,7 +248,7 @@ class Check:
             delay=length / self.scene.air.speed_of_sound,
             source=source,
             departure=departure,
-            energy=self.scene.air.free_field(length) * gain[kept] / votes[kept, None],
+            energy=self.scene.air.free_field(length) * gain[kept],
         )
 
     def follow(self, mirrors: np.ndarray, images: list[np.ndarray], ear: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -3,9 +3,9 @@
 A path leaves an emitter, and at every surface part of its energy is absorbed, part scattered by Lambert's law and the
 rest mirrored. Scattered energy reaches a listener by an explicit connection from the surface ("diffuse rain",
 Schroeder 2011, "Physically based real-time auralization of interactive virtual environments", 5.4); mirrored energy
-is caught by a sphere around the listener, save for paths mirrored up to three times since the emitter, which are
-found exactly (see `paths`). The estimates are unbiased: connections and paths are thinned and split at random and
-weighted accordingly, and a path ends only when its energy has fallen by 65 dB.
+is caught by a sphere around the listener, save for paths mirrored up to three times since the emitter by mirrors that
+were found to join the two: these are known exactly (see `paths`). The estimates are unbiased: connections and paths
+are thinned and split at random and weighted accordingly, and paths end only when 65 dB less of them is left.
 """
 
 from __future__ import annotations
@@ -20,24 +20,21 @@ from naf_core.air import NEAREST
 from naf_core.bands import N_BANDS
 from naf_core.directivity import Directivity, gains
 from naf_core.errors import UserError
-from naf_core.paths import mirror_paths
+from naf_core.paths import EarlyPaths, paths_along
+from naf_core.planes import planes
 from naf_core.raycast import Raycaster, sphere_directions
 from naf_core.response import FRAME_EDGES, N_FRAMES
 from naf_core.scene import Scene
+from naf_core.sequences import Sequences
+from naf_core.spheres import catching_spheres
+from naf_core.thinning import CUT_OFF, continued, wanted
 
 _FRAME_OF_MILLISECOND = np.searchsorted(FRAME_EDGES, (np.arange(6000) + 0.5) / 1000.0).astype(np.int32) - 1
 _CHUNK = 1 << 15  # paths in flight: their arrays stay in the processor's cache
 _BLOCK = 1 << 15  # connections, and deposits, worked on at a time
 _MOST_CONNECTIONS = 64  # of a path to listeners at one bounce
-_CUT_OFF = np.float32(10.0**-6.5)  # a path ends when its energy has fallen by this
-_THINNING = np.float32(0.35)  # the number of paths falls with their mean energy to this power
-_EVENNESS = np.float32(1.0)  # a path stands for more with its energy, relative to the mean, to minus this power
-_MOST_COPIES = 4  # of a path where it scatters
 _MOST_BOUNCES = 5000  # only paths in closets with hardly any absorption get there
 _MIRROR_ORDER = 3
-_SPHERE_SIZE = (0.4, 0.8)  # of the early and late receiver spheres, as shares of the median free way
-_SPHERE_MOST = (2.0, 3.0)  # m
-_SPHERE_RAYS = 192  # rays that measure what a listener sees of its receiver sphere
 
 
 @dataclass
@@ -64,8 +61,11 @@ class RandomPaths:
         listeners: np.ndarray | None,
         rng: np.random.Generator,
         directivity: Sequence[Directivity | None] | None = None,
+        times: int = 1,
     ) -> None:
-        self.scene, self.caster = scene, caster
+        self.scene, self.caster, self.places = scene, caster, emitters
+        emitters = np.tile(emitters, (times, 1))
+        directivity = None if directivity is None else tuple(directivity) * times
         self.rng, self.seed = rng, rng.bit_generator.seed_seq
         self.own = listeners is None
         self.emitters, self.listeners = emitters, emitters if listeners is None else listeners
@@ -84,8 +84,9 @@ class RandomPaths:
         self.energy = np.zeros((self.distance.size * N_FRAMES * 4, N_BANDS))
         self.waiting: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         self.count_waiting = 0
-        self.radius, self.volume = _catching_spheres(caster, self.listeners)
+        self.radius, self.volume = catching_spheres(caster, self.listeners)
         self.heard_for = np.float32(np.inf)  # m: paths that have come farther deliver nothing
+        self.sequences: Sequences | None = None
         self.balance: Balance | None = None
 
     def run_all(self, rays: int, progress: Callable[[float], None] | None) -> None:
@@ -93,17 +94,24 @@ class RandomPaths:
         self.add_mirror_paths(rays)
         self.run_random(rays, progress)
 
+    def look_for_mirrors(self, rays: int) -> None:
+        """Discover with up to ``rays`` rays from every end which sequences of mirrors are to be known exactly."""
+        self.sequences = Sequences(
+            self.caster,
+            planes(self.caster, self.scene),
+            self.places,
+            None if self.own else self.listeners,
+            _MIRROR_ORDER,
+            min(2048, max(256, rays // 2)),
+        )
+
     def add_mirror_paths(self, rays: int) -> None:
         """Add the exact paths of few mirror reflections, found with up to ``rays`` rays."""
-        exact = mirror_paths(
-            self.scene,
-            self.caster,
-            self.emitters,
-            self.listeners,
-            order=_MIRROR_ORDER,
-            rays=min(2048, max(256, rays // 2)),
-            own=self.own,
-        )
+        self.look_for_mirrors(rays)
+        self.deposit(paths_along(self.scene, self.caster, self.places, self.listeners, self.sequences))
+
+    def deposit(self, exact: EarlyPaths) -> None:
+        """Add what ``exact`` paths of the emitters bring."""
         energy = exact.energy
         if self.directivity is not None:
             energy = energy * gains(self.directivity, exact.emitter, exact.departure)
@@ -155,25 +163,30 @@ class RandomPaths:
         """
         n = len(owner)
         position = self.emitters.T[:, owner]
-        energy = np.ones((N_BANDS, n), np.float32)  # physical energy left of the path's own share
+        energy = np.full((N_BANDS, n), share, np.float32)
         if self.directivity is not None:
             energy *= gains(self.directivity, owner, direction.T).T
-        weight = np.full(n, share, np.float32)  # how many thinned paths this one stands for, times the share
         travelled = np.zeros(n, np.float32)
         mirrored = np.zeros(n, bool)
-        exact = np.ones(n, bool)  # mirrored only since the emitter: such short paths are found by mirror_paths
+        count = np.bincount(owner)
+        early = np.ones(n, bool)  # mirrored only since the emitter, by the mirrors of ``sequence``
+        sequence: list[np.ndarray] = []
         farthest = (6000.0 + self.distance.max(initial=0.0) * 3.0) / self.milliseconds_per_metre
         for bounce in range(_MOST_BOUNCES):
             distance, triangle = self.caster.intersect(position.T, direction.T)
             caught = mirrored & (travelled < self.heard_for)
-            caught = np.flatnonzero(caught & ~exact if bounce <= _MIRROR_ORDER else caught)
+            if sequence:
+                caught &= ~(early & self.sequences.known_from_emitter(owner % len(self.places), sequence))
+            caught = np.flatnonzero(caught)
             if len(caught):
-                self._catch(owner, position, direction, distance, energy, weight, travelled, caught, bounce)
+                late = ~early if sequence else None
+                self._catch(owner, position, direction, distance, energy, travelled, caught, bounce, late, sequence)
             hit = triangle >= 0
             if not hit.all():
-                self._account("escaped", owner[~hit], energy[:, ~hit] * weight[~hit])
+                self._account("escaped", owner[~hit], energy[:, ~hit])
                 hit = np.flatnonzero(hit)
-                owner, weight, travelled, exact = owner[hit], weight[hit], travelled[hit], exact[hit]
+                owner, travelled, early = owner[hit], travelled[hit], early[hit]
+                sequence = [mirrors[hit] for mirrors in sequence]
                 distance, triangle = distance[hit], triangle[hit]
                 position, direction, energy = position[:, hit], direction[:, hit], energy[:, hit]
             if not len(owner):
@@ -189,54 +202,35 @@ class RandomPaths:
             energy *= before
             energy *= self.reflection.take(material, axis=1)
             if self.balance is not None:
-                self._account("absorbed", owner, (before - energy) * weight)
+                self._account("absorbed", owner, before - energy)
             scattering = self.scattering.take(material, axis=1)
             scattered = energy * scattering
-            self._arrive(owner, position.T, normal.T, energy.T, weight, travelled)
+            self._arrive(owner, position.T, normal.T, energy.T, travelled)
             heard = np.flatnonzero(travelled < self.heard_for)
             if len(heard) == len(owner):
-                self._connect(owner, position.T, normal.T, scattered.T, weight, travelled, bounce)
+                self._connect(owner, position.T, normal.T, scattered.T, travelled, bounce)
             elif len(heard):
                 rows = owner[heard], position.T[heard], normal.T[heard], scattered.T[heard]
-                self._connect(*rows, weight[heard], travelled[heard], bounce)
+                self._connect(*rows, travelled[heard], bounce)
 
-            # One draw decides for all bands whether the path is scattered or mirrored. A band's energy is divided by
-            # the chance of what was drawn, so the chance follows the bands that this path carries: then their
-            # energies, each relative to the mean of the emitter's paths, keep their sum, and none can run away or
-            # die out.
-            typical = _means_by_owner(owner, energy, weight)
-            relative = energy / typical
-            carried = np.maximum(relative.sum(axis=0), np.float32(1e-30))
-            relative *= scattering
-            chance = relative.sum(axis=0) / carried
-            scatters = self.rng.random(len(owner), dtype=np.float32) < chance
-
-            # Paths that carry more than the mean split where they scatter, those that carry less are thinned: all
-            # paths of one bounce then count alike. Their number falls with their mean energy. What a path is worth
-            # does not depend on which bands it carries.
-            loudness = typical.max(axis=0)
-            carried *= np.float32(1.0 / N_BANDS)
-            copies = weight * (carried**_EVENNESS * loudness**_THINNING) * np.float32(1.0 / share)
-            copies = np.minimum(copies, np.where(scatters, np.float32(_MOST_COPIES), np.float32(1.0)))
-            alive = (carried * loudness > _CUT_OFF) & (travelled < farthest)
+            for_each, part = wanted(owner, energy, count, share)
+            alive = (part > CUT_OFF) & (travelled < farthest)
             if self.balance is not None:
-                self._account("remaining", owner[~alive], energy[:, ~alive] * weight[~alive])
-            copies *= alive
-            kept = _drawn(self.rng, copies)
-
-            owner, scatters, travelled = owner[kept], scatters[kept], travelled[kept]
-            position, direction, normal = position[:, kept], direction[:, kept], normal[:, kept]
-            weight = weight[kept] / copies[kept]
-            energy, scattered, chance = energy[:, kept], scattered[:, kept], chance[kept]
-            energy = np.where(scatters, scattered, energy - scattered)
-            energy /= np.maximum(np.where(scatters, chance, 1.0 - chance), np.float32(1e-12))
-            direction = direction + (2.0 * np.abs(cosine[kept])) * normal
+                self._account("remaining", owner[~alive], energy[:, ~alive])
+            on = continued(self.rng, owner, energy - scattered, scattered, for_each * alive)
+            energy, kept, scatters = on.energy, on.path, on.scatters
+            direction = direction[:, kept] + (2.0 * np.abs(cosine[kept])) * normal[:, kept]
             rough = np.flatnonzero(scatters)
-            direction[:, rough] = _lambert_directions(self.rng, normal[:, rough])
-            exact, mirrored = exact[kept] & ~scatters, ~scatters
+            direction[:, rough] = _lambert_directions(self.rng, normal[:, kept[rough]])
+            owner, travelled, position = owner[kept], travelled[kept], position[:, kept]
+            early, mirrored = early[kept] & ~scatters, ~scatters
+            if self.sequences is None or bounce >= _MIRROR_ORDER:
+                sequence = []
+            else:
+                sequence = [mirrors[kept] for mirrors in (*sequence, self.sequences.mirror_of[triangle])]
             if not len(owner):
                 return
-        self._account("remaining", owner, energy * weight)
+        self._account("remaining", owner, energy)
 
     def _account(self, where: str, owner: np.ndarray, energy: np.ndarray) -> None:
         """Book ``energy`` (8, n) of the emitters ``owner`` (n,)."""
@@ -262,13 +256,12 @@ class RandomPaths:
         position: np.ndarray,
         normal: np.ndarray,
         reflected: np.ndarray,
-        weight: np.ndarray,
         travelled: np.ndarray,
     ) -> None:
         """Called once a bounce with all n hits; does nothing here.
 
-        ``reflected`` (n, 8) is the energy that the surface sends back, scattered and mirrored together, of paths that
-        each stand for ``weight`` (n,); ``position`` and ``normal`` (n, 3), ``travelled`` (n,) m.
+        ``reflected`` (n, 8) is the energy that the surface sends back, scattered and mirrored together; ``position``
+        and ``normal`` (n, 3), ``travelled`` (n,) m.
         """
 
     def _connect(
@@ -277,7 +270,6 @@ class RandomPaths:
         position: np.ndarray,
         normal: np.ndarray,
         scattered: np.ndarray,
-        weight: np.ndarray,
         travelled: np.ndarray,
         bounce: int,
     ) -> None:
@@ -301,7 +293,7 @@ class RandomPaths:
             )
             # Lambert: intensity = power * cos / (pi d^2); a unit source in the free field gives 1 / (4 pi) at 1 m.
             near = np.maximum(distance, np.float32(NEAREST))
-            strength = 4.0 * factor * (cosine / np.maximum(distance, np.float32(1e-9))) / near**2 * weight[path]
+            strength = 4.0 * factor * (cosine / np.maximum(distance, np.float32(1e-9))) / near**2
             arriving = np.exp(-self.air * distance) * scattered[:, path]
             arriving *= strength
             self._deposit(owner[path], listener, travelled[path] + distance, -away.T, arriving.T)
@@ -313,12 +305,16 @@ class RandomPaths:
         direction: np.ndarray,
         distance: np.ndarray,
         energy: np.ndarray,
-        weight: np.ndarray,
         travelled: np.ndarray,
         rows: np.ndarray,
         bounce: int,
+        late: np.ndarray | None,
+        sequence: list[np.ndarray],
     ) -> None:
-        """Deliver what the paths ``rows`` carry along their next segment through the spheres of listeners."""
+        """Deliver what the paths ``rows`` carry along their next segment through the spheres of listeners.
+
+        Unless all are ``late`` (n,), listeners do not hear those of which they know the ``sequence`` of mirrors.
+        """
         radius, volume = (values[int(bounce > _MIRROR_ORDER)] for values in (self.radius, self.volume))
         own = ((np.arange(len(rows)), owner[rows], 1.0),)
         for path, listener, factor in own if self.own else self._pairs(len(rows), bounce):
@@ -332,6 +328,10 @@ class RandomPaths:
             enter, leave = np.maximum(along - half_chord, 0.0), np.minimum(along + half_chord, distance[path])
             inside = np.flatnonzero(leave > enter)
             path, listener, along, enter, leave = (a[inside] for a in (path, listener, along, enter, leave))
+            if late is not None:
+                unknown = late[path]
+                unknown |= ~self.sequences.known_from_listener(listener, [mirrors[path] for mirrors in sequence])
+                path, listener, along, enter, leave = (a[unknown] for a in (path, listener, along, enter, leave))
             # A random point of the chord decides for all of it whether the listener sees it.
             point = enter + self.rng.random(len(path), dtype=np.float32) * (leave - enter)
             point = position[:, path] + direction[:, path] * point
@@ -339,7 +339,7 @@ class RandomPaths:
             path, listener, along, enter, leave = (a[seen] for a in (path, listener, along, enter, leave))
             # Mean fluence in a volume = path length inside / volume; a unit source gives 1 / (4 pi) at 1 m. The time
             # is that of a plane wave's passage by the listener itself.
-            strength = 4.0 * np.pi * factor * (leave - enter) / volume[listener] * weight[path]
+            strength = 4.0 * np.pi * factor * (leave - enter) / volume[listener]
             along = np.maximum(along, 0.0)
             arriving = np.exp(-self.air * along) * energy[:, path]
             arriving *= strength
@@ -375,48 +375,6 @@ class RandomPaths:
     def frames(self, pairs: tuple[int, ...]) -> np.ndarray:
         """The accumulated energy, (*pairs, 8, N_FRAMES, 4) float64."""
         return np.moveaxis(self.energy.reshape(*pairs, N_FRAMES, 4, N_BANDS), -1, -3)
-
-
-def _catching_spheres(caster: Raycaster, listeners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Radius in m and seen volume in m3, (2, L) each, of the spheres in which ``listeners`` (L, 3) catch paths.
-
-    A listener sees part of its sphere only, and catches in that part: wide where the room is wide, or few paths would
-    be caught, and never through a wall. The first spheres are for early, the second for late paths, whose energy
-    hardly changes from place to place and which are few.
-    """
-    look = sphere_directions(_SPHERE_RAYS)
-    radius, volume = np.empty((2, 2, len(listeners)), np.float32)
-    step = max(1, _BLOCK // _SPHERE_RAYS)
-    for start in range(0, len(listeners), step):
-        some = listeners[start : start + step]
-        depth = caster.intersect(np.repeat(some, len(look), axis=0), np.tile(look, (len(some), 1))).distance
-        depth = depth.reshape(len(some), len(look))
-        reach = np.clip(np.outer(_SPHERE_SIZE, np.median(depth, axis=1)), 0.35, np.array(_SPHERE_MOST)[:, None])
-        radius[:, start : start + step] = reach
-        seen = np.minimum(depth, reach[..., None]).astype(np.float64)
-        volume[:, start : start + step] = 4.0 / 3.0 * np.pi * np.mean(seen**3, axis=2)
-    return radius, volume
-
-
-def _means_by_owner(owner: np.ndarray, energy: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Weighted mean of ``energy`` (8, n) over the paths of the same ``owner`` (n,), which rises, (8, n) or (8, 1)."""
-    if owner[0] == owner[-1]:
-        mean = np.einsum("bn,n->b", energy, weight)[:, None] / weight.sum()
-    else:
-        starts = np.flatnonzero(np.diff(owner, prepend=-1))
-        mean = np.add.reduceat(energy * weight, starts, axis=1) / np.add.reduceat(weight, starts)
-        mean = np.repeat(mean, np.diff(starts, append=len(owner)), axis=1)
-    return np.maximum(mean, np.float32(1e-30))
-
-
-def _drawn(rng: np.random.Generator, expected: np.ndarray) -> np.ndarray:
-    """Indices (m,) of n entries of which each is drawn ``expected`` (n,) times on average.
-
-    Systematic sampling, neighbours sharing one draw: unbiased like independent draws, with much less variance of the
-    number drawn.
-    """
-    upper = np.cumsum(expected, dtype=np.float64) + rng.random()
-    return np.repeat(np.arange(len(expected)), np.diff(np.floor(upper).astype(np.int64), prepend=0))
 
 
 def _child(seed: np.random.SeedSequence, *key: int) -> np.random.SeedSequence:

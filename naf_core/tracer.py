@@ -36,7 +36,7 @@ def trace(
     EnergyResponse with leading axes (E, L). ``progress`` is called with a fraction 0..1 and may raise to cancel.
     Raises UserError when a position is not finite.
     """
-    task, paths = begin(scene, emitters, listeners, seed, directivity, raycaster)
+    task, paths = begin(scene, emitters, listeners, seed, directivity, raycaster, rays)
     processes = min(processes, paths.chunks(rays))
     paths.add_mirror_paths(rays)
     with Crew(task, processes, paths) as crew:
@@ -72,7 +72,7 @@ def trace_balanced(
     raycaster: Raycaster | None = None,
 ) -> tuple[EnergyResponse, Balance]:
     """As `trace`, and also say where the energy went."""
-    _, paths = begin(scene, emitters, listeners, seed, directivity, raycaster)
+    _, paths = begin(scene, emitters, listeners, seed, directivity, raycaster, rays)
     zero = np.zeros((len(paths.emitters), N_BANDS))
     paths.balance = Balance(zero, zero.copy(), zero.copy())
     paths.run_all(rays, progress)
@@ -84,18 +84,22 @@ def begin(
     emitters: np.ndarray,
     listeners: np.ndarray,
     seed: int,
-    directivity: Sequence[Directivity | None] | None = None,
-    raycaster: Raycaster | None = None,
+    directivity: Sequence[Directivity | None] | None,
+    raycaster: Raycaster | None,
+    rays: int,
     times: int = 1,
 ) -> tuple[Task, RandomPaths]:
-    """What is to be traced, checked, and the paths that will do it, from ``times`` emitters in place of each."""
+    """What is to be traced, checked, and the paths that will do it, from ``times`` emitters in place of each.
+
+    ``rays`` from each emitter are thought of.
+    """
     emitters, listeners = (positions_from(p) for p in (emitters, listeners))
     if directivity is not None and len(directivity) != len(emitters):
         raise UserError(f"There are {len(directivity)} directivities for {len(emitters)} emitters: give one each.")
     caster = raycaster or Raycaster(scene)
     emitters, listeners = caster.off_surfaces(emitters), caster.off_surfaces(listeners)
-    directivity = None if directivity is None else tuple(directivity) * times
-    task = Task(scene, np.tile(emitters, (times, 1)), listeners, seed, directivity)
+    directivity = None if directivity is None else tuple(directivity)
+    task = Task(scene, emitters, listeners, seed, directivity, rays, times)
     return task, task.paths(caster)
 
 

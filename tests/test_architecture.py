@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # The core from the ground up: a module may import from the rows above its own in this list.
 LAYERS = (
     ("bands", "errors", "progress", "simplification"),
-    ("bundled", "store", "gains", "layouts", "quantities", "wedge", "threads", "fields", "delivery"),
+    ("bundled", "store", "gains", "layouts", "quantities", "wedge", "threads", "fields", "delivery", "process"),
     ("colours", "placement"),
     ("ambisonics",),
     ("air", "materials", "directivity", "carriers", "sound", "panning", "impulses", "stemfile"),
@@ -28,7 +28,7 @@ LAYERS = (
     ("hrir", "states"),
     ("raycast", "response", "motion", "meshfile", "formats"),
     ("planes", "measured", "aim", "clock", "storeys"),
-    ("source", "sequences", "thinning", "floormap"),
+    ("source", "sequences", "thinning", "spheres", "floormap"),
     ("paths", "soundness", "direct", "synthesis", "airspace", "lattice", "speech", "edges", "job"),
     ("randompaths", "bends", "specular"),
     ("crew", "diffraction"),

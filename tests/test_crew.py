@@ -26,7 +26,7 @@ def test_the_result_does_not_depend_on_the_number_of_processes():
 
 
 def test_to_cancel_ends_the_processes_at_once():
-    task, paths = begin(ROOM, EMITTERS, LISTENERS, 0)
+    task, paths = begin(ROOM, EMITTERS, LISTENERS, 0, None, None, 4000)
     started = time.monotonic()
 
     def cancel(fraction: float) -> None:
@@ -40,7 +40,7 @@ def test_to_cancel_ends_the_processes_at_once():
 
 
 def test_a_process_that_dies_is_an_error_and_no_endless_wait():
-    task, paths = begin(ROOM, EMITTERS, LISTENERS, 0)
+    task, paths = begin(ROOM, EMITTERS, LISTENERS, 0, None, None, 4000)
 
     def kill(fraction: float) -> None:
         crew._members[0][0].kill()

@@ -378,3 +378,19 @@ def test_impossible_positions_are_refused():
     with pytest.raises(UserError, match="not a finite number"):
         early_paths(scene_of(), [np.nan, 0, 0], [0, 0, 0])
     assert len(early_paths(scene_of(), np.zeros((0, 3)), [0, 0, 0]).length) == 0
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 10**6))
+def test_mirror_paths_carry_as_much_either_way(seed):
+    # Boxes all about, whose edges some path just misses or meets.
+    rng = np.random.default_rng(seed)
+    low = rng.uniform(0.0, 0.9, (30, 3)) * SIZE
+    parts = [box([0, 0, 0], SIZE), *(box(a, a + b) for a, b in zip(low, rng.uniform(0.02, 0.4, (30, 3)), strict=True))]
+    scene = scene_of((np.concatenate(parts), material(0.2, 0.3)))
+    ends = rng.uniform(0.05, 0.95, (5, 3)) * SIZE
+    there, back = found(scene, ends[:2], ends[2:], rays=300), found(scene, ends[2:], ends[:2], rays=300)
+    one, other = np.zeros((2, 3)), np.zeros((2, 3))
+    np.add.at(one, (there.emitter, there.listener), there.energy[:, 3])
+    np.add.at(other, (back.listener, back.emitter), back.energy[:, 3])
+    np.testing.assert_allclose(one, other, rtol=1e-3)
