@@ -42,10 +42,11 @@ CORE = ("numpy", "runtime", "mesh")
 GROUPS = {
     "demo": (*CORE, "blender"),
     "bake": (*CORE, "blender"),
-    "test": (*CORE, "blender", "package", "train", "pytest", "test"),
+    "test": (*CORE, "blender", "package", "train", "recordings", "pytest", "test"),
     "test in Blender": (*CORE, "blender", "package", "pytest"),
     "bench": (*CORE, "blender"),
     "evaluate": (*CORE, "truth"),
+    "evaluate recordings": (*CORE, "train", "recordings"),
     "train": (*CORE, "train"),
     "package": ("numpy", "blender", "package"),
 }
@@ -64,6 +65,9 @@ SYSTEM_LIBRARIES = {
     "libEGL.so.1": "libegl1",
 }
 SOFTWARE_RENDERER = "libgl1-mesa-dri"
+
+# Programs of lossy codecs, which recordings are compared through, and the packages that hold them.
+CODECS = {"ffmpeg": "ffmpeg", "opusenc": "opus-tools"}
 
 # Platform tags of the wheels for each platform of Blender's extension system, the best first.
 PLATFORMS = {
@@ -96,6 +100,9 @@ def main() -> int:
     evaluate.add_argument(
         "--only", choices=("field", "reference"), help="one of both; further arguments go to its evaluation"
     )
+    evaluate.add_argument(
+        "--recordings", action="store_true", help="instead, fields learned from recordings against their rivals"
+    )
     commands.add_parser("train", help="make the training data and train the weights of the field")
     package = commands.add_parser("package", help="build the Blender extension into dist/")
     package.add_argument(
@@ -113,6 +120,8 @@ def main() -> int:
         fail(f"{arguments.file} is not a file: give the path of a saved .blend file.")
     if command == "test" and arguments.blender:
         return test_in_blender(arguments.blender, rest)
+    if command == "evaluate" and arguments.recordings:
+        return evaluate_recordings(rest)
     platforms = chosen_platforms(arguments.platform) if command == "package" else ()
     set_up(GROUPS[command])
 
@@ -170,6 +179,17 @@ def evaluate_all(only: str | None, rest: list[str]) -> int:
     if only != "field":
         results.append(run_python("-m", "naf_core.truth", *rest))
     return max(results)
+
+
+def evaluate_recordings(rest: list[str]) -> int:
+    """Compare fields learned from recordings with rivals, two of which are codecs that Debian has as packages."""
+    set_up(GROUPS["evaluate recordings"])
+    missing = [package for program, package in CODECS.items() if shutil.which(program) is None]
+    if missing and on_debian() and os.geteuid() == 0:
+        install_system_packages(missing)
+    elif missing:
+        say(f"Rivals are left out, since these are not installed: {', '.join(missing)}")
+    return run_python("-m", "naf_core.truth", "recordings", *rest)
 
 
 # Testing in every Blender.

@@ -140,6 +140,22 @@ def test_packages_for_other_pythons_have_names_of_their_own(build: ModuleType, m
     assert built == [(name, ("3.11", "3.13")) for name in build.PLATFORMS] + [("linux-x64", ("3.14",))]
 
 
+def test_recordings_are_evaluated_with_codecs_where_they_can_be_had(
+    build: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    installed: list[list[str]] = []
+    monkeypatch.setattr(build.shutil, "which", lambda name: "/usr/bin/ffmpeg" if name == "ffmpeg" else None)
+    monkeypatch.setattr(build, "on_debian", lambda: True)
+    monkeypatch.setattr(build, "install_system_packages", installed.append)
+    lines = [["-m", "naf_core.truth", "recordings", "--json", "out.json"]]
+    for user, wanted in ((0, [["opus-tools"]]), (1000, [])):
+        monkeypatch.setattr(build.os, "geteuid", lambda user=user: user, raising=False)
+        installed.clear()
+        assert call_main(build, monkeypatch, "evaluate", "--recordings", "--json", "out.json") == lines
+        assert installed == wanted
+    assert "not installed: opus-tools" in capsys.readouterr().out
+
+
 def test_evaluate_measures_the_field_and_then_the_engine(build: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     field, engine = ["-m", "naf_core.training", "evaluate"], ["-m", "naf_core.truth"]
     assert call_main(build, monkeypatch, "evaluate") == [field, engine]
