@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from functools import cache, cached_property
+from functools import cached_property
 
 import numpy as np
 from scipy import fft, signal
 
 from naf_core.air import NEAREST
 from naf_core.clock import Clock, Signal, Stretch, stretches
+from naf_core.delays import fixed_delay, variable_delay
 from naf_core.formats import Format
 from naf_core.gains import sweep
 from naf_core.motion import Motion, path_of_sound, rotations_at, turns
@@ -18,7 +19,6 @@ from naf_core.spatial import Hrtf, shaped_filters
 
 BLOCK_DURATION = 0.010  # s, at which directions and filters are set anew
 
-_TAPS, _PHASES = 32, 512
 _CHUNK = 1 << 14
 
 
@@ -196,46 +196,6 @@ def filter_changing(samples: np.ndarray, filters: np.ndarray, hop: int) -> np.nd
         for index, block in enumerate(fft.irfft(product, n_fft), start=first):
             result[index * hop : index * hop + n_fft] += block
     return result[hop : hop + n]
-
-
-def variable_delay(sound: Signal, positions: np.ndarray) -> np.ndarray:
-    """``sound`` read at fractional ``positions`` (m,), (m,) float32.
-
-    Windowed sinc of 32 taps, flat to 0.01 dB up to 0.83 of the highest frequency (T. I. Laakso et al.,
-    Splitting the unit delay, IEEE Signal Processing Magazine 13, 1996).
-    """
-    table = _sinc_table()
-    whole = np.floor(positions).astype(np.int64)
-    phase = (positions - whole) * _PHASES
-    row = phase.astype(np.int64)
-    part = (phase - row).astype(np.float32)[:, None]
-    weights = table[row]
-    weights += part * (table[row + 1] - weights)
-    first, last = int(whole.min()) - _TAPS, int(whole.max()) + _TAPS
-    near = sound.read(first, last)
-    taps = np.lib.stride_tricks.sliding_window_view(near, _TAPS)[whole - first - _TAPS // 2 + 1]
-    return np.einsum("nt,nt->n", taps, weights)
-
-
-def fixed_delay(sound: Signal, delay: float, first: int, last: int) -> np.ndarray:
-    """``sound`` delayed by ``delay`` samples, from output sample ``first`` up to ``last``; float32."""
-    whole = int(np.floor(delay))
-    phase = (1.0 - (delay - whole)) * _PHASES
-    row = min(int(phase), _PHASES - 1)
-    table = _sinc_table()
-    weights = table[row] + np.float32(phase - row) * (table[row + 1] - table[row])
-    # Reading at n - delay: tap t lies at floor(n - delay) - 15 + t.
-    near = sound.read(first - whole - _TAPS // 2, last - whole + _TAPS // 2 - 1)
-    return np.convolve(near, weights[::-1], "valid")
-
-
-@cache
-def _sinc_table() -> np.ndarray:
-    """Interpolation weights (513, 32) float32 for positions from 0 to 1 between taps 15 and 16."""
-    position = np.arange(_TAPS) - (_TAPS // 2 - 1) - np.arange(_PHASES + 1)[:, None] / _PHASES
-    edge = np.clip(1.0 - (position / (_TAPS // 2)) ** 2, 0.0, None)
-    weights = np.sinc(position) * np.i0(8.0 * np.sqrt(edge)) / np.i0(8.0)
-    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
 def _rows(times: np.ndarray, known: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -12,9 +12,10 @@ from naf_core.beam import Beam, StillBeam
 from naf_core.firstsound import apparent_path
 from naf_core.images import Images, no_images, without_images
 from naf_core.motion import Motion
-from naf_core.response import N_FRAMES, EnergyResponse
+from naf_core.response import FRAME_EDGES, N_FRAMES, EnergyResponse
 from naf_core.reverb import ring_out
 from naf_core.scene import Trajectory
+from naf_core.synthesis import Clicks
 
 LEG = 256  # keys
 
@@ -26,7 +27,7 @@ Find = Callable[[slice], Images]
 
 @dataclass(frozen=True)
 class Leg:
-    """The keys from ``first`` on: ``responses`` less their images; ``images`` at ``times`` (k,) s.
+    """The keys from ``first`` on: ``responses`` less their images, ``clicks`` of each, ``images`` at ``times`` (k,) s.
 
     The images have one more key at either side, where there is one, at which they are silent: so the images of one leg
     fade into those of the next, between two keys, and those that are the same go through unchanged.
@@ -36,6 +37,7 @@ class Leg:
     responses: EnergyResponse
     images: Images
     times: np.ndarray
+    clicks: list[Clicks | None]
 
 
 class Hearing:
@@ -79,7 +81,8 @@ class Hearing:
         # The distance is that to where the emitter seems to be.
         ends = (Motion(path).position(self.times) for path in (self.apparent, listener))
         first = replace(first, distance=np.linalg.norm(np.subtract(*ends), axis=1).astype(np.float32))
-        self.seen, self.seen_times = first, self.times
+        self._first = self.seen = first
+        self.seen_times = self.times
         if beam is not None:
             self.seen, self.seen_times = beam.first_sound(first, self.times, np.concatenate(departures))
 
@@ -95,10 +98,10 @@ class Hearing:
         end = self.times[keys.stop] if keys.stop < len(self.times) else np.inf
         return begin < stop and end > start
 
-    def response(self, key: int) -> EnergyResponse:
-        """The response at a key less what its images take."""
+    def response(self, key: int) -> tuple[EnergyResponse, Clicks | None]:
+        """The response at a key less what its images take, and all that is heard beside it."""
         leg = self.leg(key // LEG)
-        return leg.responses[key - leg.first]
+        return leg.responses[key - leg.first], leg.clicks[key - leg.first]
 
     def leg(self, number: int) -> Leg:
         """A leg; the last two are kept."""
@@ -119,10 +122,25 @@ class Hearing:
         if self._beam is not None:
             rest = self._beam.into_room(rest, self.times[keys])
             padded, times = self._beam.reflections(padded, times)
-        return Leg(keys.start, rest, padded, times)
+            return Leg(keys.start, rest, padded, times, [None] * len(rest.distance))
+        clicks = [
+            _clicks(responses[key], self._first[keys.start + key], images.at(key)) for key in range(len(rest.distance))
+        ]
+        return Leg(keys.start, rest, padded, times, clicks)
 
     def _keys(self, number: int) -> slice:
         return slice(number * LEG, min((number + 1) * LEG, len(self.times)))
+
+
+def _clicks(response: EnergyResponse, first: EnergyResponse, images: Images) -> Clicks:
+    """The ``first`` sound and the ``images`` of a key whose whole ``response`` is known."""
+    away = np.append(np.linalg.norm(images.way[:, 0], axis=1), float(first.distance))
+    energy = np.concatenate([images.energy[:, 0], first.direct[None]]).astype(np.float64)
+    total = np.array(response.energy[..., 0], np.float64)
+    # What bends round edges arrives later than the earliest sound could.
+    late = float(first.delay) - float(response.delay)
+    total[:, min(int(np.searchsorted(FRAME_EDGES, max(late, 0.0), side="right")) - 1, N_FRAMES - 1)] += first.direct
+    return Clicks(away / response.speed_of_sound, energy, total)
 
 
 def _nothing(count: int) -> np.ndarray:

@@ -11,7 +11,7 @@ from scipy import fft
 from naf_core.carriers import Carriers
 from naf_core.clock import Clock, Signal
 from naf_core.response import EnergyResponse
-from naf_core.synthesis import ambisonic_response, duration
+from naf_core.synthesis import Clicks, ambisonic_response, duration
 from naf_core.threads import ahead
 
 _BLOCK = 1 << 16
@@ -26,11 +26,11 @@ def ring_out(responses: EnergyResponse) -> float:
 class Reverberation:
     """Reverberation of ``dry`` in ambisonics of the ``carriers``' order, ACN, SN3D, world axes, part after part.
 
-    ``response`` gives that of each key; they hold at ``times`` (K,) s, increasing, with their earliest arrivals
-    ``delays`` (K,) s after emission. Between two of them the sound fades linearly from the one to the other. What fades
-    is the sound as it is emitted, so that a tail keeps the place where it was made; with ``follows_listener`` it is the
-    sound as it is heard, so that a tail changes with the place where it is heard. The first is exact when only the
-    emitter moves, the second when only the listener does.
+    ``response`` gives that of each key, and what else is heard (see `Clicks`); they hold at ``times`` (K,) s,
+    increasing, with their earliest arrivals ``delays`` (K,) s after emission. Between two of them the sound fades
+    linearly from the one to the other. What fades is the sound as it is emitted, so that a tail keeps the place where
+    it was made; with ``follows_listener`` it is the sound as it is heard, so that a tail changes with the place where
+    it is heard. The first is exact when only the emitter moves, the second when only the listener does.
 
     All responses are cut from the same noise at the same time after emission, whatever their distance: two
     keys with different delays therefore add up without a comb filter, and reverberation has no Doppler
@@ -41,7 +41,7 @@ class Reverberation:
         self,
         dry: Signal,
         clock: Clock,
-        response: Callable[[int], EnergyResponse],
+        response: Callable[[int], tuple[EnergyResponse, Clicks | None]],
         times: np.ndarray,
         delays: np.ndarray,
         carriers: Carriers,
@@ -100,7 +100,8 @@ class Reverberation:
 
     def _maker(self, key: int) -> Callable[[], np.ndarray]:
         """What makes the impulse response of a key; the response itself is asked for at once."""
-        return partial(ambisonic_response, self._response(key), self._carriers, int(self._starts[key]))
+        response, clicks = self._response(key)
+        return partial(ambisonic_response, response, self._carriers, int(self._starts[key]), clicks)
 
     def _weights(self, key: int, first: int, last: int) -> np.ndarray:
         """How much of a key is heard at the samples: rises from the key before it, falls to the key after it."""

@@ -10,6 +10,8 @@ everywhere (V. Pulkki, Spatial sound reproduction with directional audio coding,
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import pairwise
 
@@ -19,7 +21,10 @@ from scipy import fft
 from naf_core.ambisonics import degrees, encode
 from naf_core.bands import BAND_EDGES_HZ, N_BANDS
 from naf_core.carriers import ALONG, AROUND, OMNI, Carriers, octave_filters
+from naf_core.clock import Held
+from naf_core.delays import TAPS, fixed_delay
 from naf_core.response import FRAME_EDGES, FRAME_WIDTHS, N_FRAMES, EnergyResponse
+from naf_core.spatial import shaped_filters
 
 CUT_DB = 70.0  # a response ends where what remains is this much below its whole energy, in every band
 MAX_DURATION = 15.0  # s
@@ -27,11 +32,38 @@ MAX_DURATION = 15.0  # s
 # The frames of a response, and those of its tail.
 _EDGES = np.append(FRAME_EDGES, np.arange(FRAME_EDGES[-1], MAX_DURATION, FRAME_WIDTHS[-1])[1:])
 
-# The energies are made right as octave filters read them by so many corrections, which together stay within
-# these bounds of what is right for the band's own signal: 6 dB at the lowest bands, where a frame holds few
-# independent values, 1 dB at the highest.
-_SETTLING = 3
-_BOUNDS = np.array([0.25, 0.25, 0.25, 0.5, 0.5, 0.8, 0.8, 0.8])
+# The energies are made right as octave filters read them by so many corrections, which together stay within this
+# factor of what is right for the band's own signal, up or down.
+_SETTLING = 5
+_BOUNDS = 0.05
+_VALUES = 0.95  # independent values of a band in a group of frames, at least
+
+
+@dataclass(frozen=True)
+class Clicks:
+    """What is heard beside reverberation, direct sound and images, and what all of it together has to amount to.
+
+    ``delay`` (n,) in s from emission and ``energy`` (n, 8) of each, relative to the free field at 1 m; ``total``
+    (8, N_FRAMES) is the energy of everything in each frame.
+    """
+
+    delay: np.ndarray
+    energy: np.ndarray
+    total: np.ndarray
+
+    def signal(self, sample_rate: int, start: int, length: int) -> np.ndarray:
+        """The pressure of a click through them at ``length`` samples from ``start`` after emission on, float32."""
+        level = np.sqrt(self.energy)
+        loudest = np.maximum(level.max(axis=1, keepdims=True), 1e-30)
+        filters = loudest * shaped_filters(20.0 * np.log10(np.maximum(level / loudest, 1e-3)), sample_rate)
+        result = np.zeros(length, np.float32)
+        for taps, place in zip(filters, self.delay * sample_rate - start, strict=True):
+            whole = math.floor(place) - TAPS
+            moved = fixed_delay(Held(taps), place - whole, 0, len(taps) + 2 * TAPS)
+            first, last = max(whole, 0), min(whole + len(moved), length)
+            if first < last:
+                result[first:last] += moved[first - whole : last - whole]
+        return result
 
 
 def _with_tail(response: EnergyResponse) -> np.ndarray:
@@ -66,7 +98,9 @@ def duration(response: EnergyResponse) -> float:
     return end
 
 
-def ambisonic_response(response: EnergyResponse, carriers: Carriers, start: int = 0) -> np.ndarray:
+def ambisonic_response(
+    response: EnergyResponse, carriers: Carriers, start: int = 0, clicks: Clicks | None = None
+) -> np.ndarray:
     """Impulse response of the reflections of one pair: (channels, n) float32, ACN W, Y, Z, X, ..., SN3D, world axes.
 
     The order is that of the ``carriers``.
@@ -74,7 +108,9 @@ def ambisonic_response(response: EnergyResponse, carriers: Carriers, start: int 
     Sample 0 is the earliest possible arrival; ``start`` is that arrival in samples after emission, the
     place at which ``carriers`` are cut. The length is `duration`. In every band and frame the energy of the
     W component is the response's times that of a unit impulse in the band, exactly; frames too short for a
-    band (63 Hz: under 22 ms) are taken together. The mean of W times X, Y, Z is the intensity.
+    band (63 Hz: under 22 ms) are taken together. The mean of W times X, Y, Z is the intensity. With ``clicks`` the
+    energies are right of all together: at low frequencies, where sounds meet in step for long, they add up by chance,
+    and reverberation makes up for that.
     """
     rate = carriers.sample_rate
     energy = _with_tail(response)
@@ -102,7 +138,14 @@ def ambisonic_response(response: EnergyResponse, carriers: Carriers, start: int 
     # The last frame may be cut off: what its envelope holds before the cut is its share of the energy.
     wanted = energy[..., 0].copy()
     wanted[:, -1] *= _share_before(knots, envelope, length / rate)
-    gain = _gains(wanted, groups, shaped[OMNI], frames, carriers)
+    beside = None
+    if clicks is not None:
+        pad = _pad(rate)
+        total = np.pad(clicks.total, ((0, 0), (0, max(n_frames - N_FRAMES, 0))))[:, :n_frames]
+        total[:, N_FRAMES:] = wanted[:, N_FRAMES:]
+        total[:, -1] = wanted[:, -1]
+        beside = clicks.signal(rate, start - pad, length + 2 * pad), total
+    gain = _gains(wanted, groups, shaped[OMNI], frames, carriers, beside)
 
     # A plane wave of power psi in a diffuse field of power 1 - psi, written so that W is one carrier
     # whatever psi: the other channels are psi times it along the direction, and the rest of their covariance from
@@ -126,38 +169,71 @@ def ambisonic_response(response: EnergyResponse, carriers: Carriers, start: int 
 
 
 def _gains(
-    wanted: np.ndarray, groups: np.ndarray, omni: np.ndarray, frames: list[tuple[int, int]], carriers: Carriers
+    wanted: np.ndarray,
+    groups: np.ndarray,
+    omni: np.ndarray,
+    frames: list[tuple[int, int]],
+    carriers: Carriers,
+    beside: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> np.ndarray:
     """Amplitudes (8, F) with which the bands ``omni`` (8, n) hold the energies ``wanted`` (8, F).
 
     First the energy of each band's own signal is made right, group by group. That is not yet what an octave
     filter reads, since a short group holds few independent values and neighbouring bands overlap: so the
-    sum is filtered and the amplitudes corrected a few times.
+    sum is filtered and the amplitudes corrected a few times. ``beside`` are what else is heard (n + 2 pads,), and the
+    energies (8, F) that both together have to have.
     """
     power = np.stack([np.einsum("bt,bt->b", part, part) for part in (omni[:, a:b] for a, b in frames)], axis=1)
     square = np.stack(
         [_ratio(g, w * p, m)[g] for g, w, p, m in zip(groups, wanted, carriers.power, power, strict=True)]
     )
-    bounds = _BOUNDS[:, None] * square, square / _BOUNDS[:, None]
-    length = omni.shape[1]
-    pad = int(0.1 * carriers.sample_rate)  # what rings before the first arrival counts as the first group
+    bounds = _BOUNDS * square, square / _BOUNDS
+    length, pad = omni.shape[1], _pad(carriers.sample_rate)  # what rings before the first arrival is in the first group
     n_fft = -(-(length + 2 * pad) // 16384) * 16384  # in steps, so that the filters can be kept
     filters = _octave_filters(n_fft, carriers.sample_rate)
     reference = [2.0 / n_fft * float(np.square(f, dtype=np.float64).sum()) for f in filters]
     signal = np.zeros(n_fft, np.float32)
     edges = np.array([0, *(pad + last for _, last in frames[:-1]), n_fft])
+
+    def read(spectrum: np.ndarray, band: int) -> tuple[np.ndarray, int]:
+        """What an octave filter passes, and of how many samples it leaves one: those of low bands end early."""
+        gains = filters[band]
+        thin = n_fft // (2 * (len(gains) - 1))
+        return fft.irfft(spectrum[: len(gains)] * gains, n_fft // thin), thin
+
+    heard = None
+    if beside is not None:
+        spectrum = fft.rfft(beside[0], n_fft)
+        heard = [read(spectrum, band)[0] for band in range(N_BANDS)]
     for _ in range(_SETTLING):
         weights = np.sqrt(square).astype(np.float32)
         for frame, (first, last) in enumerate(frames):
             signal[pad + first : pad + last] = weights[:, frame] @ omni[:, first:last]
         spectrum = fft.rfft(signal)
-        for band, (group, gains) in enumerate(zip(groups, filters, strict=True)):
-            thin = n_fft // (2 * (len(gains) - 1))  # the filters of low bands end early: fewer samples will do
-            filtered = fft.irfft(spectrum[: len(gains)] * gains, n_fft // thin)
-            read = np.add.reduceat(np.square(filtered), edges[:-1] // thin) / thin
-            factor = _ratio(group, wanted[band] * reference[band], read)[group]
-            square[band] = np.clip(square[band] * factor, bounds[0][band], bounds[1][band])
+        for band, group in enumerate(groups):
+            noise, thin = read(spectrum, band)
+            at, scale = edges[:-1] // thin, thin * reference[band]
+            own = np.add.reduceat(np.square(noise), at)
+            if heard is None:
+                factor = _ratio(group, wanted[band] * scale, own)
+            else:
+                meeting = np.bincount(group, np.add.reduceat(noise * heard[band], at))
+                rest = beside[1][band] * scale - np.add.reduceat(np.square(heard[band]), at)
+                factor = _share(np.bincount(group, own), meeting, np.bincount(group, rest))
+            square[band] = np.clip(square[band] * factor[group], bounds[0][band], bounds[1][band])
     return np.sqrt(square)
+
+
+def _share(own: np.ndarray, meeting: np.ndarray, rest: np.ndarray) -> np.ndarray:
+    """Squares of the factors x with which x² ``own`` + 2 x ``meeting`` is the ``rest``, or as near as it gets."""
+    root = np.sqrt(np.maximum(np.square(meeting) + own * rest, 0.0))
+    factor = np.divide(root - meeting, own, out=np.zeros(len(own)), where=own > 0.0)
+    return np.square(np.maximum(factor, 0.0))
+
+
+def _pad(sample_rate: int) -> int:
+    """Samples beside a response in which octave filters may ring."""
+    return int(0.1 * sample_rate)
 
 
 def _ratio(group: np.ndarray, above: np.ndarray, below: np.ndarray) -> np.ndarray:
@@ -177,7 +253,7 @@ def _groups() -> np.ndarray:
     for band, width in enumerate(np.diff(BAND_EDGES_HZ)):
         begin, group = 0.0, 0
         for frame in range(1, len(_EDGES) - 1):
-            if apart[frame] or _EDGES[frame] - begin >= 0.95 / width:
+            if apart[frame] or _EDGES[frame] - begin >= _VALUES / width:
                 begin, group = _EDGES[frame], group + 1
             result[band, frame] = group
     return result

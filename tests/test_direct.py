@@ -4,7 +4,8 @@ from scipy import signal
 from scipy.spatial.transform import Rotation
 
 from naf_core.clock import Clock, Held
-from naf_core.direct import DirectSound, filter_changing, fixed_delay, transmission, variable_delay
+from naf_core.delays import fixed_delay, variable_delay
+from naf_core.direct import DirectSound, filter_changing, transmission
 from naf_core.formats import format_of
 from naf_core.response import empty_response
 from naf_core.scene import Trajectory
