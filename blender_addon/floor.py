@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 
 import bpy
@@ -54,14 +55,24 @@ class Floor:
         return bool(self.normal[2] > STEEP)
 
 
-def find(depsgraph: bpy.types.Depsgraph, scene: Scene, heads: np.ndarray, chosen: bpy.types.Object | None) -> Floor:
+def find(
+    depsgraph: bpy.types.Depsgraph,
+    scene: Scene,
+    heads: np.ndarray,
+    chosen: bpy.types.Object | None,
+    several: bpy.types.Collection | None = None,
+) -> Floor:
     """The floor below ``heads`` (n, 3) in metres, emitters and listener in ``scene``; or the chosen object.
+
+    ``several`` are objects that wear the map together, with the chosen one: storeys, stages, stands.
 
     Without a chosen object it is the one of which they see the largest level area below them, and what lies
     flush with it. Raises UserError where there is none.
     """
+    if several is not None:
+        return together(depsgraph, several, chosen)
     if chosen is not None:
-        surfaces = level_surfaces(depsgraph, STEEP, chosen)
+        surfaces = level_surfaces(depsgraph, STEEP, {chosen})
         if not surfaces:
             return upright(depsgraph, chosen, heads)
         ((name, triangles),) = surfaces.items()
@@ -72,9 +83,22 @@ def find(depsgraph: bpy.types.Depsgraph, scene: Scene, heads: np.ndarray, chosen
     return seen_floor(scene, level_surfaces(depsgraph, LEVEL), heads)
 
 
+def together(depsgraph: bpy.types.Depsgraph, several: bpy.types.Collection, chosen: bpy.types.Object | None) -> Floor:
+    """All that one can stand on of the objects in a collection, and of the chosen one."""
+    objects = {*several.all_objects} | ({chosen} if chosen is not None else set())
+    surfaces = level_surfaces(depsgraph, STEEP, objects)
+    if not surfaces:
+        raise UserError(
+            f"Nothing in the collection “{several.name}” can be stood on: put floors, stages or stands into it, or"
+            " choose none.",
+            several.name,
+        )
+    return around(tuple(surfaces), np.concatenate([facing_up(triangles) for triangles in surfaces.values()]))
+
+
 def upright(depsgraph: bpy.types.Depsgraph, chosen: bpy.types.Object, heads: np.ndarray) -> Floor:
     """The chosen object as a wall or any other plane that is not level, seen from the side of ``heads`` (n, 3)."""
-    surfaces = level_surfaces(depsgraph, 0.0, chosen)
+    surfaces = level_surfaces(depsgraph, 0.0, {chosen})
     if not surfaces:
         raise UserError(
             f"“{chosen.name}” shows no surface in a render of this scene: choose another object for the map, or none"
@@ -173,7 +197,7 @@ def around(names: tuple[str, ...], triangles: np.ndarray, heads: np.ndarray | No
 
 
 def level_surfaces(
-    depsgraph: bpy.types.Depsgraph, least: float, only: bpy.types.Object | None = None
+    depsgraph: bpy.types.Depsgraph, least: float, only: Container[bpy.types.Object] | None = None
 ) -> dict[str, np.ndarray]:
     """Triangles (n, 3, 3) in metres, at least ``least`` of their normal along z, by name of their object."""
     scale = metres_per_unit(depsgraph.scene)
@@ -185,7 +209,7 @@ def level_surfaces(
         # Curves and the like come twice, as themselves and as the mesh that they make.
         if item.type != "MESH" or not instance.show_self:
             continue
-        if original != only if only is not None else not is_solid(original):
+        if original not in only if only is not None else not is_solid(original):
             continue
         address = item.data.as_pointer()
         if address not in local:

@@ -15,6 +15,12 @@ BAND_ITEMS = (
 )
 
 
+def _show_opacity(self, _context):
+    from . import sheet  # only now: it needs these settings
+
+    sheet.set_opacity(self.id_data, self.map_opacity)
+
+
 class MapSettings:
     """What a map shows: part of `SceneAcoustics`."""
 
@@ -66,6 +72,12 @@ class MapSettings:
         name="Surface",
         description="Object that wears the map: a floor, a stand, a wall or any plane; empty finds the floor by itself",
         type=bpy.types.Object,
+        options=set(),
+    )
+    map_collection: PointerProperty(
+        name="Surfaces",
+        description="Collection of objects that wear the map together: storeys, stages, stands; empty takes Surface",
+        type=bpy.types.Collection,
         options=set(),
     )
     # In metres whatever the scene's unit scale: a property with unit LENGTH would be stored in Blender units.
@@ -176,6 +188,16 @@ class MapSettings:
         description="Draw lines of equal value",
         default=True,
         options=set(),
+    )
+    map_opacity: FloatProperty(
+        name="Opacity",
+        description="How much the map hides what lies below: 1 shows the map alone (Solid shading always does)",
+        default=1.0,
+        min=0.0,
+        max=1.0,
+        subtype="FACTOR",
+        options=set(),
+        update=_show_opacity,
     )
     probe_emitters: EnumProperty(
         name="Probe Hears",

@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from naf_core.colours import colours
 from naf_core.errors import UserError
-from naf_core.floormap import FloorMap
+from naf_core.floormap import STOREY_GAP, FloorMap
 from naf_core.loudness import Source
 from naf_core.quantities import QUANTITIES, tick_of
 from naf_core.survey import FloorValues
@@ -23,6 +23,7 @@ _PAPER, _INK, _FAINT, _WALL = (250, 250, 247), (34, 38, 46), (110, 116, 126), (4
 _LONGEST = 90  # letters of any text
 _LONG_SIDE = 1080  # pixels of the map's longer side on the plate
 _MARGIN, _HEAD, _FOOT, _BAR = 56, 112, 84, 150
+_BETWEEN = 24  # pixels between two storeys
 # Fonts that most systems have and that know more than Latin letters without accents, as Pillow's own does.
 _SYSTEM_FONTS = ("segoeui.ttf", "Arial Unicode.ttf", "NotoSans-Regular.ttf", "DejaVuSans.ttf", "Arial.ttf")
 
@@ -55,31 +56,73 @@ def write_plate(
     subtitle: str,
 ) -> None:
     """Write the map with its legend: colour bar, contours, scale, and where the emitters are."""
+    storeys = floor.storeys()
     width_m, height_m = (float(np.linalg.norm(side)) for side in (floor.u, floor.v))
-    pixels_per_metre = _LONG_SIDE / max(width_m, height_m)
+    pixels_per_metre = _LONG_SIDE / max(width_m, height_m * max(1.0, 0.5 * len(storeys)))
     width, height = (max(2, round(side * pixels_per_metre)) for side in (width_m, height_m))
+    whole = len(storeys) * (height + _BETWEEN) - _BETWEEN
     # Seen from above, whichever way round the floor's sides are given.
     mirrored = np.cross(floor.u, floor.v) @ floor.normal < 0.0
-    page_width = max(2 * _MARGIN + width + _BAR, 760)
-    page = Image.new("RGB", (page_width, _HEAD + height + _FOOT), _PAPER)
-    left, top = _MARGIN, _HEAD
-    page.paste(_painted(result, limits, floor, (height, width), mirrored), (left, top))
-
+    page = Image.new("RGB", (max(2 * _MARGIN + width + _BAR, 760), _HEAD + whole + _FOOT), _PAPER)
+    left = _MARGIN
     draw = ImageDraw.Draw(page)
     _write(draw, (left, 34), title, 30, _INK)
     _write(draw, (left, 74), subtitle, 17, _FAINT)
-    bar_height = min(height, 640)
-    _draw_bar(page, (left + width + 44, top + (height - bar_height) // 2), bar_height, limits, floor)
-    _draw_scale(draw, (left, top + height + 30), pixels_per_metre, width)
+    bar_height = min(whole, 640)
+    corner = (left + width + 44, _HEAD + (whole - bar_height) // 2)
+    _draw_bar(page, corner, bar_height, limits, floor.quantity, floor.unit, floor.palette)
+    _draw_scale(draw, (left, _HEAD + whole + 30), pixels_per_metre, width)
 
-    taken = [(left - 1e4, top - 1e4, left, top + 1e4), (left + width, top - 1e4, left + 1e4, top + 1e4)]
-    for source in sources:
-        across, up = _on_floor(floor, source.position)
-        if not (0.0 <= across <= 1.0 and 0.0 <= up <= 1.0):
-            continue
-        across = 1.0 - across if mirrored else across
-        _draw_marker(draw, (left + across * width, top + (1.0 - up) * height), source.name, taken)
+    for number in range(len(storeys)):
+        rows = slice(number * (floor.height + STOREY_GAP), number * (floor.height + STOREY_GAP) + floor.height)
+        top = _HEAD + (len(storeys) - 1 - number) * (height + _BETWEEN)
+        part = FloorValues(result.values[rows], result.solid[rows])
+        page.paste(_painted(part, limits, floor, (height, width), mirrored), (left, top))
+        taken = [(left - 1e4, top - 1e4, left, top + 1e4), (left + width, top - 1e4, left + 1e4, top + 1e4)]
+        for source in sources:
+            across, up = _on_floor(floor, source.position)
+            if not (0.0 <= across <= 1.0 and 0.0 <= up <= 1.0 and _storey_of(storeys, source.position) == number):
+                continue
+            across = 1.0 - across if mirrored else across
+            _draw_marker(draw, (left + across * width, top + (1.0 - up) * height), source.name, taken)
     _save(page, path)
+
+
+def write_with_legend(
+    picture: Path,
+    path: Path,
+    limits: tuple[float, float],
+    quantity: str,
+    unit: str,
+    palette: str,
+    title: str,
+    subtitle: str,
+) -> None:
+    """Write a ``picture`` of a scene with the legend of its map beside it; raises UserError."""
+    try:
+        with Image.open(picture) as opened:
+            shown = opened.convert("RGB")
+    except (OSError, Image.DecompressionBombError) as error:
+        raise UserError(f"{picture} cannot be read as a picture ({error}): render again.") from error
+    width, height = shown.size
+    page = Image.new("RGB", (max(2 * _MARGIN + width + _BAR, 760), _HEAD + height + _MARGIN), _PAPER)
+    page.paste(shown, (_MARGIN, _HEAD))
+    draw = ImageDraw.Draw(page)
+    _write(draw, (_MARGIN, 34), title, 30, _INK)
+    _write(draw, (_MARGIN, 74), subtitle, 17, _FAINT)
+    bar_height = min(height, 640)
+    corner = (_MARGIN + width + 44, _HEAD + (height - bar_height) // 2)
+    _draw_bar(page, corner, bar_height, limits, quantity, unit, palette)
+    _save(page, path)
+
+
+def _storey_of(storeys: Sequence[FloorMap], position: np.ndarray) -> int:
+    """The highest storey that lies below a point, the lowest where none does."""
+    heights = [
+        float(np.median(storey.triangles @ storey.normal)) if len(storey.triangles) else -np.inf for storey in storeys
+    ]
+    below = [k for k, height in enumerate(heights) if height <= position @ storeys[k].normal]
+    return max(below, key=lambda k: heights[k], default=0)
 
 
 def _save(picture: Image.Image, path: Path) -> None:
@@ -171,16 +214,22 @@ def _contours(level: np.ndarray, known: np.ndarray, limits: tuple[float, float],
 
 
 def _draw_bar(
-    page: Image.Image, corner: tuple[int, int], height: int, limits: tuple[float, float], floor: FloorMap
+    page: Image.Image,
+    corner: tuple[int, int],
+    height: int,
+    limits: tuple[float, float],
+    quantity: str,
+    unit: str,
+    palette: str,
 ) -> None:
     x, y = corner
     low, high = limits
-    ramp = colours(np.linspace(high, low, height)[:, None].repeat(22, axis=1), limits, floor.palette)
+    ramp = colours(np.linspace(high, low, height)[:, None].repeat(22, axis=1), limits, palette)
     page.paste(Image.fromarray(ramp), (x, y))
     draw = ImageDraw.Draw(page)
-    _write(draw, (x, y - 32), floor.unit or floor.quantity, 17, _INK)
-    step, tick = _step(limits, floor.quantity), tick_of(floor.quantity, limits)
-    decimals = QUANTITIES[floor.quantity].decimals
+    _write(draw, (x, y - 32), unit or quantity, 17, _INK)
+    step, tick = _step(limits, quantity), tick_of(quantity, limits)
+    decimals = QUANTITIES[quantity].decimals
     for count in range(math.ceil(low / step - 1e-6), math.floor(high / step + 1e-6) + 1):
         value = count * step
         row = y + (high - value) / (high - low) * (height - 1)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import bpy
 import numpy as np
 import pytest
 
-from blender_addon import sheet
-from naf_core.colours import PALETTES
+from blender_addon import overlay, sheet
+from blender_addon.floor import Floor
+from naf_core.colours import PALETTES, colours
+from naf_core.floormap import STOREY_GAP, FloorMap
+from naf_core.picture import write_texels
 from naf_core.quantities import QUANTITIES
+from naf_core.survey import FloorValues
 
 
 def test_all_settings_reach_the_job(scene, acoustics) -> None:
@@ -86,3 +91,114 @@ def test_a_surface_without_faces_is_told(scene, link: Callable) -> None:
     scene.acoustics.floor = link("Line", bpy.data.meshes.new("Line"))
     with pytest.raises(RuntimeError, match="shows no surface"):
         bpy.ops.acoustics.loudness_map()
+
+
+def level(name: str, z: float, link: Callable, size: float = 2.0, **settings: object) -> bpy.types.Object:
+    mesh = bpy.data.meshes.new(name)
+    x = 0.5 * size
+    mesh.from_pydata([(-x, -x, z), (x, -x, z), (x, x, z), (-x, x, z)], [], [(0, 1, 2, 3)])
+    return link(name, mesh, **settings)
+
+
+def test_several_storeys_wear_one_map(scene, acoustics, link: Callable) -> None:
+    storeys = bpy.data.collections.new("Storeys")
+    scene.collection.children.link(storeys)
+    for name, z in (("Upper", 3.0), ("Lower", 0.1)):
+        level(name, z, link, collection=storeys)
+    scene.acoustics.map_collection = storeys
+    bpy.ops.acoustics.loudness_map()
+    found = acoustics["jobs"][0].map
+    assert found.storey_of_triangles.tolist() == [1, 1, 0, 0]
+    assert found.ear_height == pytest.approx(1.6)
+    rows = 2 * found.height + STOREY_GAP
+    (laid,) = sheet.own_sheets(scene)
+    mesh = laid.data
+    for polygon in mesh.polygons:
+        up = mesh.vertices[polygon.vertices[0]].co.z > 2.0
+        heights = {round(mesh.uv_layers[0].uv[loop].vector.y * rows) for loop in polygon.loop_indices}
+        assert heights == ({found.height + STOREY_GAP, rows} if up else {0, found.height})
+
+
+def test_a_stand_and_stairs_are_followed(scene, acoustics, link: Callable) -> None:
+    steps = bpy.data.meshes.new("Stairs")
+    corners, faces = [], []
+    for k in range(5):
+        base = len(corners)
+        corners += [
+            (-1, 0.3 * k, 0.2 * k),
+            (1, 0.3 * k, 0.2 * k),
+            (1, 0.3 * k + 0.3, 0.2 * k),
+            (-1, 0.3 * k + 0.3, 0.2 * k),
+        ]
+        faces.append(tuple(range(base, base + 4)))
+        faces.append((base + 3, base + 2, base + 5, base + 4) if k < 4 else (base, base + 1, base + 2))
+    steps.from_pydata(corners, [], faces[:-1])
+    scene.acoustics.floor = link("Stairs", steps)
+    bpy.ops.acoustics.loudness_map()
+    treads = acoustics["jobs"][0].map.triangles
+    assert sorted(set(treads[:, :, 2].ravel().round(3))) == [0.0, 0.2, 0.4, 0.6, 0.8]
+    assert not acoustics["jobs"][0].map.storey_of_triangles.any()
+
+
+def test_a_collection_without_floors_is_told(scene) -> None:
+    empty = bpy.data.collections.new("Nothing")
+    scene.collection.children.link(empty)
+    scene.acoustics.map_collection = empty
+    with pytest.raises(RuntimeError, match="Nothing in the collection"):
+        bpy.ops.acoustics.loudness_map()
+
+
+def test_the_map_lets_the_floor_shine_through(scene) -> None:
+    scene.acoustics.map_opacity = 0.25
+    bpy.ops.acoustics.loudness_map()
+    (found,) = sheet.own_sheets(scene)
+    share = found.data.materials[0].node_tree.nodes[sheet.OPACITY].inputs[1]
+    assert share.default_value == pytest.approx(0.25)
+    scene.acoustics.map_opacity = 0.75  # while it is shown
+    assert share.default_value == pytest.approx(0.75)
+
+
+def rendered(scene: bpy.types.Scene, path: Path) -> np.ndarray:
+    """A picture (40, 40, 3) of 4 m x 4 m from straight above, rows from below, as written to the file."""
+    camera = bpy.data.cameras.new("Above")
+    camera.type, camera.ortho_scale = "ORTHO", 4.0
+    above = bpy.data.objects.new("Above", camera)
+    above.location = (0, 0, 5)
+    scene.collection.objects.link(above)
+    scene.camera, render = above, scene.render
+    render.engine, render.resolution_x, render.resolution_y, render.resolution_percentage = "CYCLES", 40, 40, 100
+    scene.cycles.samples, scene.cycles.use_denoising, scene.cycles.pixel_filter_type = 16, False, "BOX"
+    scene.view_settings.view_transform = "Standard"
+    render.image_settings.file_format, render.filepath = "PNG", str(path)
+    bpy.ops.render.render(write_still=True)
+    image = bpy.data.images.load(str(path))
+    pixels = np.empty(40 * 40 * 4, np.float32)
+    image.pixels.foreach_get(pixels)
+    bpy.data.images.remove(image)
+    return 255.0 * pixels.reshape(40, 40, 4)[..., :3]
+
+
+@pytest.mark.parametrize("opacity", [1.0, 0.5])
+def test_what_is_seen_has_the_colour_that_the_legend_gives_its_value(opacity: float, tmp_path: Path) -> None:
+    bpy.context.scene.world = None  # black
+    scene, limits = bpy.context.scene, (43.0, 68.0)
+    values = np.broadcast_to(np.linspace(44.0, 67.0, 40), (40, 40))
+    ground = FloorMap(40, 40, (-2, -2, 0), (4, 0, 0), (0, 4, 0), np.zeros((0, 3, 3)), palette="cividis", lines=False)
+    for name in ("map.png", "legend.png"):
+        write_texels(tmp_path / name, FloorValues(values, np.zeros((40, 40), bool)), limits, ground)
+    corners = np.array([(-2.0, -2, 0), (2, -2, 0), (2, 2, 0), (-2, 2, 0)])
+    floor = Floor(("Floor",), corners[[(0, 1, 2), (0, 2, 3)]], corners[0], ground.u, ground.v)
+    shown = sheet.Map(tmp_path / "map.png", tmp_path / "legend.png", *limits, palette="cividis", opacity=opacity)
+    laid = sheet.lay(scene, floor, shown)
+    found = rendered(scene, tmp_path / "seen.png")[4:36].mean(axis=0)
+    # Where the legend in the view has its numbers, the picture has the values.
+    (low, text), *_, (high, last) = overlay.marks(laid[sheet.LOWEST], laid[sheet.HIGHEST], "level")
+    assert (low, text, high, last) == (pytest.approx(0.08), "45", pytest.approx(0.88), "65")
+    column = np.interp(45.0, values[0], np.arange(40)), np.interp(65.0, values[0], np.arange(40))
+    expected = colours(np.array([45.0, 65.0]), limits, "cividis").astype(float)
+    if opacity < 1.0:  # half of the light, over black
+        linear = np.where(expected > 10.31, ((expected / 255 + 0.055) / 1.055) ** 2.4, expected / 255 / 12.92)
+        half = opacity * linear
+        expected = 255 * np.where(half > 0.0031308, 1.055 * half ** (1 / 2.4) - 0.055, 12.92 * half)
+    seen = np.stack([[np.interp(x, np.arange(40), found[:, c]) for c in range(3)] for x in column])
+    assert np.abs(seen - expected).max() < (4.0 if opacity == 1.0 else 12.0)  # random samples
