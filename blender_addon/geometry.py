@@ -10,7 +10,7 @@ import numpy as np
 
 from naf_core.air import Air
 from naf_core.errors import UserError
-from naf_core.scene import MAX_REACH, MAX_TRIANGLES, Scene
+from naf_core.scene import MAX_REACH, MAX_TRIANGLES, Scene, areas_of
 from naf_core.simplification import simplified
 
 from .object_properties import is_solid
@@ -33,8 +33,8 @@ class SceneReading:
     ``choices``: (name of the Blender material, "" for surfaces without one; its acoustic material), in the
     order of ``scene.materials``. ``warnings``: (message, object name or None). ``facts``: frame; numbers of
     triangles, of those that were ``modelled`` before simplification, of objects (instances counted each) and
-    materials; bounds [[x, y, z], [x, y, z]]. ``owners``: (object name, first triangle, how many) of each instance,
-    counted before `Scene` drops triangles without area.
+    materials; bounds [[x, y, z], [x, y, z]]. ``owners``: (object name, first triangle, how many) of each instance
+    in ``scene``; ``flat``: how many more each had, without area, that `Scene` has dropped.
     """
 
     scene: Scene
@@ -42,6 +42,7 @@ class SceneReading:
     warnings: tuple[tuple[str, str | None], ...]
     facts: dict
     owners: tuple[tuple[str, int, int], ...] = ()
+    flat: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -142,13 +143,17 @@ def read_scene(depsgraph: bpy.types.Depsgraph, progress: Callable[[float], None]
     if n_triangles < modelled and modelled > MANY_TRIANGLES and settings.detail > 0.0:
         warnings.append((_merged(modelled, n_triangles, settings.detail), None))
 
+    corners, faces = _joined(vertices, (0, 3), np.float32), _joined(triangles, (0, 3), np.int32)
     solid = Scene(
-        _joined(vertices, (0, 3), np.float32),
-        _joined(triangles, (0, 3), np.int32),
+        corners,
+        faces,
         _joined(material_index, (0,), np.int32),
         [choice.material for _, choice in surfaces.choices],
         air_of(scene.original),
     )
+    flat = [0] * len(owners)
+    if len(solid.triangles) < n_triangles:
+        owners, flat = _without_flat(owners, areas_of(corners, faces) > 0.0)
     bounds = solid.bounds
     warnings.extend(_size_warnings(solid, bounds))
     facts = {
@@ -159,7 +164,18 @@ def read_scene(depsgraph: bpy.types.Depsgraph, progress: Callable[[float], None]
         "materials": len(surfaces.choices),
         "bounds": bounds.tolist(),
     }
-    return SceneReading(solid, tuple(surfaces.choices), tuple(dict.fromkeys(warnings)), facts, tuple(owners))
+    return SceneReading(
+        solid, tuple(surfaces.choices), tuple(dict.fromkeys(warnings)), facts, tuple(owners), tuple(flat)
+    )
+
+
+def _without_flat(
+    owners: list[tuple[str, int, int]], solid: np.ndarray
+) -> tuple[list[tuple[str, int, int]], list[int]]:
+    """The ``owners`` when only the triangles that are ``solid`` (n,) bool are left, and how many each has lost."""
+    kept = np.concatenate([[0], np.cumsum(solid)]).tolist()
+    left = [(name, kept[first], kept[first + count] - kept[first]) for name, first, count in owners]
+    return left, [before[2] - after[2] for before, after in zip(owners, left, strict=True)]
 
 
 def _meshes_and_parts(

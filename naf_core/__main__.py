@@ -29,6 +29,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from naf_core.worker import worker
 
         return worker(options.folder)
+    if options.command == "check":
+        from naf_core import inspection
+        from naf_core.process import work
+
+        return work(lambda emit: inspection.run(options.folder, emit))
     if options.command == "answer":
         from naf_core.dialogue import worker
 
@@ -71,6 +76,8 @@ def _parser() -> argparse.ArgumentParser:
 
     bake = commands.add_parser("bake", help="do the job in a job folder, telling events as lines of JSON")
     bake.add_argument("folder", type=Path, metavar="JOBFOLDER")
+    check = commands.add_parser("check", help="look for what is odd about the scene in a folder, as lines of JSON")
+    check.add_argument("folder", type=Path, metavar="FOLDER")
     commands.add_parser("answer", help="answer questions, lines of JSON on the standard input, on a scene scanned once")
     commands.add_parser("recordings", help="learn a room from measured responses: import, train, compare, plot, export")
     return parser

@@ -54,9 +54,7 @@ class Scene:
         if len(index) and not 0 <= index.min() <= index.max() < len(self.materials):
             raise UserError(f"material_index names materials outside 0 to {len(self.materials) - 1}.")
         vertices = vertices.astype(np.float32)
-        corners = vertices[triangles].astype(np.float64)
-        area = 0.5 * np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
-        solid = area > 0.0
+        solid = areas_of(vertices, triangles) > 0.0
         object.__setattr__(self, "vertices", vertices)
         object.__setattr__(self, "triangles", triangles[solid].astype(np.int32))
         object.__setattr__(self, "material_index", index[solid].astype(np.int32))
@@ -81,8 +79,7 @@ class Scene:
     @property
     def triangle_areas(self) -> np.ndarray:
         """Area of each triangle, (F,) float64, square metres."""
-        corners = self.vertices[self.triangles].astype(np.float64)
-        return 0.5 * np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
+        return areas_of(self.vertices, self.triangles)
 
     @property
     def bounds(self) -> np.ndarray:
@@ -242,6 +239,12 @@ class Listener:
 
     name: str
     trajectory: Trajectory
+
+
+def areas_of(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+    """Areas (F,) float64 of ``triangles`` (F, 3) between ``vertices`` (V, 3), which are taken in single precision."""
+    corners = np.asarray(vertices, np.float32)[triangles].astype(np.float64)
+    return 0.5 * np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
 
 
 def _rows_of_three(what: str, values: object, dtype: type) -> np.ndarray:

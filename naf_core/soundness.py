@@ -36,13 +36,19 @@ _FLIGHTS = 16
 class Fault:
     """What may surprise about a mesh: ``kind`` is "zero-area", "duplicate", "flipped" or "intersecting".
 
-    ``count`` triangles, ``places`` (k, 3) m: the middles of the first few; ``message`` one sentence for people.
+    ``triangles`` (n,) are the rows of the mesh that have it, ``places`` (k, 3) m the middles of the first few;
+    ``message`` is one sentence for people.
     """
 
     kind: str
-    count: int
+    triangles: np.ndarray
     places: np.ndarray
     message: str
+
+    @property
+    def count(self) -> int:
+        """How many triangles have it."""
+        return len(self.triangles)
 
 
 @dataclass(frozen=True)
@@ -150,7 +156,7 @@ def _fault(kind: str, rows: np.ndarray, middles: np.ndarray, text: str, *words: 
     count = "1 triangle" if len(rows) == 1 else f"{len(rows)} triangles"
     verb, whom = words[len(rows) > 1]
     places = middles[rows[:_FIRST]]
-    return Fault(kind, len(rows), places, f"{text.format(f'{count} {verb}', whom)[:-1]} (first at {_at(places[0])}).")
+    return Fault(kind, rows, places, f"{text.format(f'{count} {verb}', whom)[:-1]} (first at {_at(places[0])}).")
 
 
 def _at(place: np.ndarray) -> str:

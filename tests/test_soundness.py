@@ -49,6 +49,7 @@ def test_flipped_triangles_are_those_that_differ_from_most():
     ball[rows] = ball[rows][:, ::-1]
     fault = found(ball)["flipped"]
     assert fault.count == 4
+    np.testing.assert_array_equal(fault.triangles, rows)
     np.testing.assert_allclose(fault.places, ball[rows].mean(axis=1), atol=1e-6)
 
 

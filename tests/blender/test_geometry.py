@@ -58,6 +58,21 @@ def test_a_box_in_the_world(box: Make) -> None:
         "bounds": [[0.0, 1.5, 2.5], [2.0, 2.5, 3.5]],
     }
     assert reading.owners == (("Box", 0, 12),)
+    assert reading.flat == (0,)
+
+
+def test_triangles_without_area_are_counted_and_belong_to_nobody(box: Make, link: Make) -> None:
+    box("First")
+    mesh = bpy.data.meshes.new("Dust")
+    mesh.from_pydata([(0, 0, 0), (1, 0, 0), (2, 0, 0), (0, 1, 0)], [], [(0, 1, 2), (0, 1, 3)])
+    link("Dust", mesh)
+    box("Last")
+    reading = read()
+    found = dict(zip((name for name, _, _ in reading.owners), reading.flat, strict=True))
+    assert found == {"First": 0, "Dust": 1, "Last": 0}
+    ends = [(first, first + count) for _, first, count in reading.owners]
+    assert [end for _, end in ends[:-1]] == [first for first, _ in ends[1:]]
+    assert ends[-1][1] == len(reading.scene.triangles) == 25
 
 
 def test_parents_turn_and_scale(box: Make, link: Make) -> None:
