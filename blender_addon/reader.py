@@ -12,8 +12,10 @@ import numpy as np
 
 from naf_core.errors import UserError
 from naf_core.scene import Emitter, Listener, Scene
+from naf_core.states import States, same_room
 
-from .geometry import boxes, metres_per_unit, read_scene
+from .changes import Course, course_of
+from .geometry import SceneReading, metres_per_unit, read_scene
 from .motion import camera_at, cameras_of, read_motion
 from .speakers import cone_of, sound_file, speakers_of, starts_of, with_sound
 from .surfaces import AcousticChoice, material_of
@@ -25,7 +27,6 @@ Progress = Callable[[float], None]
 Warnings = list[tuple[str, str | None]]
 
 _GEOMETRY_SHARE = 0.3  # of the progress
-_STILL = 0.001  # metres that something may move and count as standing still
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,8 @@ class Reading:
     Trajectory times and starts are seconds from the first frame; lengths are metres. ``listener`` is None
     only where the caller did without. ``choices``: (name of the Blender material or "", its acoustic
     material), in the order of ``scene.materials``. ``warnings``: (message, object name or None). ``facts``:
-    frame; numbers of triangles, objects, materials, emitters; bounds [[x, y, z], [x, y, z]].
+    frame; numbers of triangles, objects, materials, emitters; bounds [[x, y, z], [x, y, z]]. ``states`` are those
+    of the room over all frames, the first of them ``scene``.
     """
 
     scene: Scene
@@ -46,6 +48,7 @@ class Reading:
     facts: dict
     frames: tuple[int, ...]
     fps: float
+    states: States
 
 
 def read(
@@ -88,13 +91,14 @@ def read(
         return None if progress is None else lambda fraction: progress(low + (high - low) * fraction)
 
     with _as_it_was(scene):
+        course = course_of(context, frames)
         # The visibility at the first frame is what `as_rendered` must find.
         scene.frame_set(frames[0])
         with as_rendered(view_layer):
-            depsgraph = context.evaluated_depsgraph_get()
-            reading = read_scene(depsgraph, share(0.0, _GEOMETRY_SHARE))
-            warnings += reading.warnings
-            warnings += _moving_geometry(scene, depsgraph, frames)
+            reading = read_scene(context.evaluated_depsgraph_get(), share(0.0, _GEOMETRY_SHARE))
+        warnings += reading.warnings
+        states = _states(context, course, reading, fps, warnings)
+        warnings += _movement_warnings(course, states)
         with in_view(view_layer, [*speakers, *heard]):
             depsgraph = context.evaluated_depsgraph_get()
             motion = read_motion(
@@ -139,6 +143,7 @@ def read(
         facts={**reading.facts, "emitters": len(emitters)},
         frames=frames,
         fps=fps,
+        states=states,
     )
 
 
@@ -163,23 +168,29 @@ def _as_it_was(scene: bpy.types.Scene) -> Iterator[None]:
         scene.camera = camera
 
 
-def _moving_geometry(
-    scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph, frames: Sequence[int]
-) -> Iterator[tuple[str, str | None]]:
-    """Warn of solid things that are elsewhere in the middle or at the end: the first frame is read."""
-    if len(frames) < 2:
-        return
-    first = boxes(depsgraph)
-    moving: dict[str, None] = {}
-    for frame in sorted({frames[len(frames) // 2], frames[-1]}):
+def _states(context: bpy.types.Context, course: Course, first: SceneReading, fps: float, warnings: Warnings) -> States:
+    """The room as it is in each state of its course; ``first`` is that of the first frame."""
+    scene, scenes = context.scene, [first.scene]
+    for frame in course.reads[1:]:
         scene.frame_set(frame)
-        for key, (name, box) in boxes(depsgraph).items():
-            if key in first and not np.allclose(box, first[key][1], rtol=0.0, atol=_STILL, equal_nan=True):
-                moving[name] = None
-    if moving:
-        first_name, *others = moving
-        if others:
-            what, them = f"“{first_name}” and {len(others)} more move", "them where they are"
+        with as_rendered(context.view_layer):
+            reading = read_scene(context.evaluated_depsgraph_get())
+        scenes.append(reading.scene)
+        warnings += reading.warnings
+    if same_room(scenes):
+        return States.of(first.scene)
+    times = (np.array(course.frames) - course.frames[0]) / fps
+    return States(tuple(scenes), times, np.array(course.numbers))
+
+
+def _movement_warnings(course: Course, states: States) -> Iterator[tuple[str, str | None]]:
+    """What is said of solid things that move."""
+    for names, changes in ((course.movers, True), (course.small, False)):
+        if not names:
+            continue
+        first, others = names[0], len(names) - 1
+        who = f"“{first}” moves" if not others else f"“{first}” and {others} more move"
+        if changes and states.change:
+            yield f"{who}: {course.text}.", first
         else:
-            what, them = f"“{first_name}” moves", "it where it is"
-        yield f"{what}: sound meets {them} at frame {frames[0]}.", first_name
+            yield f"{who} by little or is small: sound meets it as at frame {course.frames[0]}.", first

@@ -16,18 +16,20 @@ from naf_core.delivery import hand_over, part_folder
 from naf_core.errors import UserError
 from naf_core.export import export
 from naf_core.field import Field
-from naf_core.firstsound import FirstSound
 from naf_core.formats import Format, format_of
 from naf_core.hearing import Hearing
-from naf_core.images import Images, find_images
+from naf_core.images import Images
 from naf_core.job import Job
 from naf_core.motion import key_times
+from naf_core.placed import PlacedField, outside
 from naf_core.progress import Emit, Progress
 from naf_core.render import PARTS, Rendering, impulse_response
 from naf_core.response import EnergyResponse
+from naf_core.rooms import Rooms
 from naf_core.scene import Emitter
 from naf_core.source import Source, sounding
 from naf_core.standing import misplaced
+from naf_core.states import States
 from naf_core.stemfile import StemFile, StemWriter
 from naf_core.stems import FOLDER, StemStore
 from naf_core.tracks import write_tracks
@@ -53,7 +55,8 @@ class _Bake:
 
     def key_times(self, emitter: Emitter) -> np.ndarray:
         """Times (K,) in s at which responses of ``emitter`` are needed."""
-        return np.union1d(key_times(emitter.trajectory, self.job.listener.trajectory), power_times(emitter))
+        moving = np.union1d(key_times(emitter.trajectory, self.job.listener.trajectory), power_times(emitter))
+        return np.union1d(moving, self.job.room.moments())
 
     def _expected(self) -> dict[str, float]:
         """How many seconds each stage takes, by experience."""
@@ -61,7 +64,7 @@ class _Bake:
         keys = sum(map(len, self.keys))
         return {
             "sounds": 0.02 * len(job.emitters),
-            "scan": 4.5 if len(job.scene.triangles) else 0.0,
+            "scan": 4.5 * sum(len(scene.triangles) > 0 for scene in job.room.scenes),
             "field": 0.3 + 0.005 * keys,
             "map": painting.seconds(job),
             "render": 0.03 * keys + (0.4 + 0.1 * job.duration) * len(job.emitters) if bake else 0.0,
@@ -83,11 +86,10 @@ class _Bake:
             for name in self.store.fresh:
                 self.warn(f"“{name}” was not baked before with these settings: it is baked, too.", name)
             with self.progress.stage("scan", "Scanning the rooms") as step:
-                self.field = self.store.scan(job) or self.scan(job.scene, seed=job.seed, progress=step)
-                self.store.keep_scan(self.field)
-            for message, object_name in misplaced(job, self.field):
+                self.rooms = self.scanned(step)
+            self.field = self.rooms.fields[0]
+            for message, object_name in (misplaced if job.recorded is None else outside)(job, self.field):
                 self.warn(message, object_name)
-            self.first = FirstSound(self.field.scene, self.field.caster) if self.keys else None
             hearings = self.hearings()
             facts: dict[str, Any] = {"stems": [], "parts": [], "mix": None, "map": None, "impulse_responses": []}
             if job.map is not None:
@@ -126,6 +128,20 @@ class _Bake:
                 self.warn(f"“{emitter.name}” does not sound in this frame range: move its strip.", emitter.name)
         return sources
 
+    def scanned(self, progress: Callable[[float], None]) -> Rooms:
+        """The fields of all states of the room, or the one that was recorded there."""
+        if self.job.recorded is not None:
+            return Rooms(States.of(self.job.scene), [PlacedField.load(self.job.scene, self.job.recorded)])
+        fields, scenes = [], self.job.room.scenes
+        for number, scene in enumerate(scenes):
+
+            def step(fraction: float, before: int = number) -> None:
+                progress((before + fraction) / len(scenes))
+
+            fields.append(self.store.scan(scene) or self.scan(scene, seed=self.job.seed, progress=step))
+            self.store.keep_scan(fields[-1])
+        return Rooms(self.job.room, fields)
+
     def hearings(self) -> list[Hearing]:
         """What the listener hears of each emitter, with the first sound of all its keys."""
         found = []
@@ -152,11 +168,11 @@ class _Bake:
         self, times: np.ndarray, here: np.ndarray, there: np.ndarray
     ) -> tuple[EnergyResponse, np.ndarray, np.ndarray]:
         """Responses of pairs at ``times`` with their first sound, from where and along what it comes (`FirstSound`)."""
-        return self.first.put_into(self.field.predict(here, there), here, there)
+        return self.rooms.ask(times, here, there)
 
     def images(self, times: np.ndarray, here: np.ndarray, there: np.ndarray) -> Images:
         """The early reflections that are heard one by one, between an emitter and the listener at ``times``."""
-        return find_images(self.field.scene, self.field.caster, here, there, self.job.reflections)
+        return self.rooms.images(times, here, there, self.job.reflections)
 
     def beam(self, emitter: Emitter) -> Beam | None:
         """What the cone of an emitter makes of what is heard of it, where it has one."""
@@ -167,7 +183,7 @@ class _Bake:
         """Write the pictures of the map."""
         spectra = {path: source.content.spectrum for path, source in sources.items()}
         with self.progress.stage("map", "Painting the map") as step:
-            return painting.paint(self.field, self.job, spectra, part, step, self.warn, self.first)
+            return painting.paint(self.rooms.at, self.job, spectra, part, step, self.warn)
 
     def render(self, hearings: list[Hearing], sources: dict[str, Source], fmt: Format, part: Path) -> dict[str, Any]:
         """Render and write the stems and the mix."""

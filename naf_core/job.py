@@ -19,7 +19,9 @@ from naf_core.errors import UserError
 from naf_core.fields import Fields, read_json
 from naf_core.floormap import FloorMap
 from naf_core.layouts import FORMATS, ORDERS, channel_count
+from naf_core.placement import Placement
 from naf_core.scene import Emitter, Listener, Scene, Trajectory
+from naf_core.states import MAX_KNOTS, MAX_STATES, States
 from naf_core.store import CHECKED, DAMAGE, read_array
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ FILE_TYPES = ("wav", "flac")
 SAMPLE_TYPES = ("16", "24", "float")
 IMPULSE_TYPES = ("wav", "sofa", "both")
 SCENE_FILE, MOTION_FILE, JOB_FILE = "scene.h5", "motion.h5", "job.json"
+STATE_FILE = "state_{}.h5"  # scenes of a changing room, from 1 on
 
 # Beyond these a file is taken for damaged: they bound what a hostile file can make the worker allocate.
 MAX_FRAMES = 1_000_000
@@ -51,7 +54,8 @@ class Job:
     `Answers`); ``output`` an absolute folder.
     All trajectories share their times, in seconds from the first frame; ``n_frames`` (1..1 000 000) frames at
     ``fps`` (0.1..1000) set the duration. ``sample_rate`` 16 000..192 000 Hz; ``mix`` adds the sum of all stems. Only a
-    map does without a listener.
+    map does without a listener. ``states`` says how the room changes, of which ``scene`` is the first; by default it
+    does not. A ``recorded`` room answers in place of the scene.
 
     What is heard: ``format`` is one of `layouts.FORMATS`, ``order`` (1..3) that of ambisonics, ``hrtf`` a SOFA file
     with the ears of "binaural" ("" for the bundled ones). Up to ``reflections`` (0..64) early reflections of each
@@ -97,6 +101,8 @@ class Job:
     impulse_spacing: float = 0.0
     kept: tuple[str, ...] = ()
     cache: Path | None = None
+    states: States | None = None
+    recorded: Placement | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "emitters", tuple(self.emitters))
@@ -136,6 +142,8 @@ class Job:
             raise UserError(f"The output folder “{self.output}” is not an absolute path: give the full path.")
         if self.cache is not None and not self.cache.is_absolute():
             raise UserError(f"The folder “{self.cache}” for what is kept is not an absolute path: give the full path.")
+        if self.states is not None and self.states.scenes[0] is not self.scene:
+            raise ValueError("the first of the states must be the scene")
         if not self.emitters:
             raise UserError("There is nothing to hear: add a Speaker with a sound to the scene.")
         if len(self.emitters) > MAX_EMITTERS:
@@ -170,6 +178,11 @@ class Job:
                 raise UserError(f"“{thing.name}” has other times than “{self.emitters[0].name}”.", thing.name)
 
     @property
+    def room(self) -> States:
+        """How the room changes: one state where it does not."""
+        return self.states or States.of(self.scene)
+
+    @property
     def times(self) -> np.ndarray:
         """Times of all trajectories, (T,) seconds from the first frame."""
         return self.emitters[0].trajectory.times
@@ -186,9 +199,13 @@ class Job:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         self.scene.save(folder / SCENE_FILE)
+        for number, scene in enumerate(self.room.scenes[1:], 1):
+            scene.save(folder / STATE_FILE.format(number))
         motion = folder / (MOTION_FILE + ".part")
         with h5py.File(motion, "w", libver=CHECKED) as file:
             file["times"] = self.times
+            if self.room.change:
+                file["states/times"], file["states/number"] = self.room.times, self.room.number
             if self.listener is not None:
                 _write_trajectory(file.create_group("listener"), self.listener.trajectory)
             for number, emitter in enumerate(self.emitters):
@@ -218,6 +235,7 @@ class Job:
             **{key: getattr(self, key) for key in (*keys, *_SOUND_SETTINGS)},
             "output": str(self.output),
             "cache": None if self.cache is None else str(self.cache),
+            "recorded": None if self.recorded is None else self.recorded.description(),
             "emitters": [
                 {
                     "name": e.name,
@@ -250,10 +268,11 @@ class Job:
         text = Fields(read_json(folder / JOB_FILE), folder / JOB_FILE)
         if text.number("version") != VERSION:
             raise UserError(f"{folder} was written by another version of this tool: write the job again.")
-        scene = Scene.load(folder / SCENE_FILE)
+        scene, recorded = Scene.load(folder / SCENE_FILE), text.part("recorded")
         path = folder / MOTION_FILE
         try:
             with h5py.File(path, "r") as file:
+                states = _read_states(file, folder, scene)
                 times = read_array(file, "times", (None,), MAX_FRAMES)
                 emitters = tuple(
                     _read_emitter(file, number, entry, times)
@@ -283,6 +302,8 @@ class Job:
             map=floor,
             scene_name=text.text("scene_name"),
             cache=Path(text.text("cache")) if text.has("cache") else None,
+            states=states,
+            recorded=None if recorded is None else Placement.read(recorded),
             # Settings that a job may leave out: it then gets their defaults.
             **{key: read(text, key) for key, read in _SOUND_SETTINGS.items() if text.has(key)},
         )
@@ -315,6 +336,16 @@ _MAP_SETTINGS = {
     "palette": Fields.text,
     "lines": Fields.flag,
 }
+
+
+def _read_states(file: h5py.File, folder: Path, scene: Scene) -> States | None:
+    """How the room changes, None where it does not."""
+    if "states" not in file:
+        return None
+    number = read_array(file, "states/number", (None,), MAX_KNOTS).astype(np.int64)
+    count = min(int(number.max(initial=0)) + 1, MAX_STATES)
+    others = (Scene.load(folder / STATE_FILE.format(k)) for k in range(1, count))
+    return States((scene, *others), read_array(file, "states/times", (None,), MAX_KNOTS), number)
 
 
 def _write_trajectory(group: h5py.Group, trajectory: Trajectory) -> None:

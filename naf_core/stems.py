@@ -38,7 +38,12 @@ class StemStore:
     def __init__(self, job: Job, part: Path) -> None:
         self._old, self._new = job.cache or job.output / FOLDER, part / FOLDER
         self._new.mkdir()
-        self._scene_key = digest(_scene_values(job.scene), job.seed)
+        self._seed = job.seed
+        rooms = [self._scan_name(scene) for scene in job.room.scenes]
+        changes = (job.room.times, job.room.number) if job.room.change else ()
+        place = job.recorded
+        recorded = () if place is None else (_file(place.file), np.array(place.origin), np.array(place.axes))
+        self._rooms = digest(*rooms, *changes, *recorded)
         self._form = digest(*(getattr(job, name) for name in _FORM), _file(job.hrtf))
         index = self._read_index()
         self.fresh: list[str] = []  # emitters that were to be kept, and of which there is nothing
@@ -51,15 +56,15 @@ class StemStore:
             own = (emitter.name, emitter.gain, emitter.pitch, *emitter.starts, emitter.level, _file(emitter.sound))
             own += _cone_values(emitter.cone)
             paths = (*_path_values(emitter.trajectory), *_path_values(job.listener.trajectory))
-            self._keys[emitter.name] = kept or digest(self._scene_key, self._form, *own, *paths)
+            self._keys[emitter.name] = kept or digest(self._rooms, self._form, *own, *paths)
         if job.kind == "map":
             self._carry_all()
         else:
             self._write_index()
 
-    def scan(self, job: Job) -> Field | None:
-        """The scan of the job's scene, where it is kept."""
-        path = self._carried(f"{self._scene_key}-{_FIELD}")
+    def scan(self, scene: Scene) -> Field | None:
+        """The scan of a scene, where it is kept."""
+        path = self._carried(self._scan_name(scene))
         try:
             return None if path is None else Field.load(path)
         except UserError:
@@ -67,12 +72,15 @@ class StemStore:
 
     def keep_scan(self, field: object) -> None:
         """Hand on a scan; stand-ins for fields are not kept."""
-        path = self._new / f"{self._scene_key}-{_FIELD}"
+        path = self._new / self._scan_name(field.scene)
         if isinstance(field, Field) and not path.exists():
             try:
                 field.save(path)
             except OSError:  # the disk is full: what matters more has to fit
                 path.with_name(path.name + ".part").unlink(missing_ok=True)
+
+    def _scan_name(self, scene: Scene) -> str:
+        return f"{digest(_scene_values(scene), self._seed)}-{_FIELD}"
 
     def stem(self, name: str) -> StemFile | None:
         """The kept stem of the emitter ``name``, None where it has to be rendered, into `place`."""

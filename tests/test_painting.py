@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from naf_core.colours import colours
+from naf_core.firstsound import FirstSound
 from naf_core.floormap import FloorMap
 from naf_core.job import Job
 from naf_core.painting import FOLDER, IMAGE, LEGEND, file_name, highest, paint, seconds
@@ -30,7 +31,9 @@ def painted(work: Job, part: Path, warnings: list[str] | None = None) -> dict:
     part.mkdir(exist_ok=True)
     steps: list[float] = []
     told = warnings if warnings is not None else []
-    facts = paint(DiffuseField(work.scene), work, SPECTRA, part, steps.append, told.append)
+    field = DiffuseField(work.scene)
+    first = FirstSound(work.scene, field.caster)
+    facts = paint(lambda time: (field, first), work, SPECTRA, part, steps.append, told.append)
     assert steps == sorted(steps) and 0.0 <= steps[0] and steps[-1] <= 1.0
     return facts
 

@@ -160,14 +160,14 @@ def test_geometry_that_moves_is_said(room: None, folder: Path, box: Make, key: C
     swing = {1: (0.0, 0.0, 0.0), 6: (0.0, 0.0, 1.5), 10: (0.0, 0.0, 0.0)}  # back where it was at the end
     key(door, "rotation_euler", swing)
     ((message, name),) = read_it(folder).warnings
-    assert message == "“Door” moves: sound meets it where it is at frame 1." and name == "Door"
+    assert message.startswith("“Door” moves: ") and "states of the room" in message and name == "Door"
     bend = box("Balloon", location=(0.0, 0.0, 9.0))
     for name in ("Basis", "Blown"):
         bend.shape_key_add(name=name)
     bend.data.shape_keys.key_blocks["Blown"].data[0].co.x = -3.0
     key(bend.data.shape_keys.key_blocks["Blown"], "value", {1: 0.0, 10: 1.0})
     ((message, name),) = read_it(folder).warnings
-    assert "and 1 more move: sound meets them where they are at frame 1." in message
+    assert "and 1 more move: " in message
 
 
 def test_the_scene_is_as_it_was(room: None, folder: Path, camera: Make, key: Callable) -> None:
