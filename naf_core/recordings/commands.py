@@ -136,7 +136,7 @@ def published(seed: int, checkpoint: Path | None = None) -> Method:
     """The published field; raises UserError where torch is missing."""
     if importlib.util.find_spec("torch") is None:
         raise UserError("The published field needs torch: install acoustic-fields[recordings].")
-    from naf_core.recordings.naf import PublishedNaf
+    from naf_core.recordings.published import PublishedNaf
 
     return PublishedNaf(seed=seed, checkpoint=checkpoint)
 
@@ -276,7 +276,7 @@ def load_field(path: Path, scene: Scene | None = None) -> Method:
         return RecordingsField.load(path, scene)
     except UserError as ours:
         published(0)
-        from naf_core.recordings.naf import PublishedNaf
+        from naf_core.recordings.published import PublishedNaf
 
         try:
             return PublishedNaf.load(path)

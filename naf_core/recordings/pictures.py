@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,7 +21,8 @@ from naf_core.scene import Scene
 
 _DPI = 100
 _DECIBEL = 20.0 / np.log(10.0)
-_MOST_MAP_POINTS = 240
+_MAP_POINTS = (24, 240)
+_MAP_SECONDS = 30.0  # that one map may take
 _MARGIN = 0.5  # m around the positions, where no box is known
 _LOWEST = -60.0  # dB of decay that is shown
 
@@ -92,12 +94,20 @@ def save_maps(path: Path, methods: dict[str, Method], recordings: RecordingSet) 
     ends = recordings.emitters, recordings.listeners
     many = [len(np.unique(np.round(end, 2), axis=0)) for end in ends]
     moving = 0 if many[0] > many[1] else 1
-    points, shape, extent = _floor(recordings, float(np.median(ends[moving][:, 2])))
-    still = ends[1 - moving][0]
-    both = [np.broadcast_to(still, points.shape)] * 2
-    both[moving] = points
-    rotations = np.broadcast_to(recordings.rotations[0], (len(points), 3, 3))
-    maps = {name: level_of(method.respond(*both, rotations)).reshape(shape) for name, method in methods.items()}
+    still, height = ends[1 - moving][0], float(np.median(ends[moving][:, 2]))
+
+    def levels(method: Method, points: np.ndarray) -> np.ndarray:
+        both = [np.broadcast_to(still, points.shape)] * 2
+        both[moving] = points
+        return level_of(method.respond(*both, np.broadcast_to(recordings.rotations[0], (len(points), 3, 3))))
+
+    maps, extent = {}, (0.0, 0.0, 0.0, 0.0)
+    for name, method in methods.items():
+        start = time.perf_counter()
+        levels(method, ends[moving][:1])
+        each = time.perf_counter() - start  # slow ones get a coarser map
+        points, shape, extent = _floor(recordings, height, int(np.clip(_MAP_SECONDS / each, *_MAP_POINTS)))
+        maps[name] = levels(method, points).reshape(shape)
     figure = Figure(figsize=(3.6 * len(maps) + 0.6, 2.6), dpi=_DPI, layout="constrained")
     axes = figure.subplots(1, len(maps), squeeze=False)[0]
     low, high = np.percentile(np.concatenate([values.ravel() for values in maps.values()]), [2, 98])
@@ -119,14 +129,14 @@ def level_of(responses: np.ndarray) -> np.ndarray:
     return 10.0 * np.log10(np.maximum(energy, 1e-12))
 
 
-def _floor(recordings: RecordingSet, height: float) -> tuple[np.ndarray, tuple[int, int], tuple[float, ...]]:
-    """Points (n, 3) over the floor, their rows and columns, and the edges in m."""
+def _floor(recordings: RecordingSet, height: float, most: int) -> tuple[np.ndarray, tuple[int, int], tuple[float, ...]]:
+    """At ``most`` so many points (n, 3) over the floor, their rows and columns, and the edges in m."""
     places = np.concatenate([recordings.emitters, recordings.listeners])
     low, high = places.min(axis=0) - _MARGIN, places.max(axis=0) + _MARGIN
     if recordings.box is not None:
         low, high = recordings.box
     size = high[:2] - low[:2]
-    counts = np.maximum((size / np.sqrt(size.prod() / _MOST_MAP_POINTS)).astype(int), 2)
+    counts = np.maximum((size / np.sqrt(size.prod() / most)).astype(int), 2)
     x, y = (low[k] + (np.arange(counts[k]) + 0.5) * size[k] / counts[k] for k in (0, 1))
     points = np.stack(np.meshgrid(x, y, [height], indexing="xy"), axis=-1).reshape(-1, 3)
     return points, (int(counts[1]), int(counts[0])), (low[0], high[0], low[1], high[1])
