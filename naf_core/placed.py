@@ -28,6 +28,7 @@ class PlacedField:
     """
 
     escape = 0.0
+    scan_ = None  # no probe was needed
 
     def __init__(self, scene: Scene, recorded: RecordedField, placement: Placement) -> None:
         self._recorded, self._placement = recorded, placement

@@ -15,6 +15,7 @@ from naf_core.scene import Scene
 
 if TYPE_CHECKING:
     from naf_core.field import Field
+    from naf_core.placed import PlacedField
 
 PARAMETERS = ("T30_s", "T20_s", "EDT_s", "C50_dB", "C80_dB", "D50", "Ts_s", "G_dB")
 _DECIMALS = {"T30_s": 3, "T20_s": 3, "EDT_s": 3, "C50_dB": 2, "C80_dB": 2, "D50": 4, "Ts_s": 4, "G_dB": 2}
@@ -49,8 +50,9 @@ def versions() -> dict[str, str]:
     return {"acoustic_fields": __version__, "python": platform.python_version(), "numpy": np.__version__}
 
 
-def scene_facts(scene: Scene, name: str, field: Field) -> dict[str, Any]:
+def scene_facts(scene: Scene, name: str, field: Field | PlacedField) -> dict[str, Any]:
     """The scene in numbers: size, surfaces and their absorption, air, and the scan."""
+    recorded = field.scan_ is None
     areas = scene.triangle_areas
     by_material = np.bincount(scene.material_index, areas, minlength=len(scene.materials))
     air = scene.air
@@ -59,8 +61,9 @@ def scene_facts(scene: Scene, name: str, field: Field) -> dict[str, Any]:
         "triangles": len(scene.triangles),
         "surface_m2": round(float(areas.sum()), 2),
         "bounds_m": [rounded(corner, 3) for corner in scene.bounds],
-        "volume_m3": volume(scene, field),
-        "probes": len(field.scan_.positions),
+        "volume_m3": None if recorded else volume(scene, field),
+        "recorded_room": recorded,
+        "probes": 0 if recorded else len(field.scan_.positions),
         "escaping_rays": round(field.escape, 4),
         "air": {
             "temperature_C": round(air.temperature, 3),

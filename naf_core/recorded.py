@@ -1,0 +1,257 @@
+"""A field learned from recorded impulse responses, answered without any ray: kernels over the recorded places.
+
+Logarithms of energies, by octave band, are a common decay of the room plus what changes from place to place: the level
+of the direct sound over that of the free field, that of each early frame, and level and slope of the late decay. Slopes
+are common to a room but for little (G. Götz, S. J. Schlecht, V. Pulkki, IEEE/ACM Trans. Audio Speech Lang. Process. 31,
+2023); the level of what is reflected falls with the distance as the decay does over the time that sound takes
+(M. Barron, L.-J. Lee, J. Acoust. Soc. Am. 84, 1988). The changes are a regression on the recorded places.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from naf_core.bands import N_BANDS
+from naf_core.errors import UserError
+from naf_core.response import FRAME_EDGES, FRAME_WIDTHS, N_FRAMES, EnergyResponse, empty_response
+from naf_core.scene import MAX_REACH, Scene
+from naf_core.tracer import positions_from
+
+N_EARLY = int(np.argmin(np.abs(FRAME_EDGES - 0.08)))  # frames up to 80 ms, each on its own
+LEVEL, SLOPE, DIRECT = N_EARLY, N_EARLY + 1, N_EARLY + 2  # the other changes
+N_CHANGES = N_EARLY + 3
+MAX_RECORDINGS = 4000
+
+# Seconds after 80 ms on which the slope counts, up to 1 s; beyond, changes stay as they are there.
+LATE = np.clip(FRAME_EDGES[N_EARLY:-1] + 0.5 * FRAME_WIDTHS[N_EARLY:] - FRAME_EDGES[N_EARLY], 0.0, 1.0)
+
+_FORMAT = "acoustic-fields recorded 1"
+_NEAREST = 0.1  # m between emitter and listener; nearer ones count as so far apart
+_REACH = 1.0  # m around a recorded place, at least, that count as recorded
+_DAMAGE = (OSError, ValueError, TypeError, KeyError, RecursionError, OverflowError)
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """How alike two pairs of emitter and listener are: Gaussian in their positions.
+
+    ``length`` in m. Pairs that mirror each other in planes through ``centre`` (3,) across the axes ``mirrors`` are as
+    one, and where ``swaps`` so are pairs that exchange emitter and listener.
+    """
+
+    length: float
+    mirrors: tuple[int, ...] = ()
+    swaps: bool = False
+    centre: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+    def between(self, pairs: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """Likeness (n, m) of ``pairs`` (n, 6), emitter and listener, and ``others`` (m, 6); 1 of each to itself."""
+        square = np.square(others).sum(axis=1)
+        like = np.zeros((len(pairs), len(others)))
+        for image in self._images(pairs):
+            far = np.square(image).sum(axis=1)[:, None] + square - 2.0 * image @ others.T
+            like += np.exp(-0.5 / self.length**2 * np.maximum(far, 0.0))
+        return like / np.sqrt(self._own(pairs)[:, None] * self._own(others))
+
+    def _own(self, pairs: np.ndarray) -> np.ndarray:
+        """Sum over the images of each pair of how alike they are to it, (n,)."""
+        return sum(np.exp(-0.5 / self.length**2 * np.square(i - pairs).sum(axis=1)) for i in self._images(pairs))
+
+    def _images(self, pairs: np.ndarray) -> list[np.ndarray]:
+        """All pairs (n, 6) that are as one with ``pairs``, themselves first."""
+        images = [pairs]
+        for axis in self.mirrors:
+            turn = np.ones(6)
+            turn[[axis, axis + 3]] = -1.0
+            shift = np.zeros(6)
+            shift[[axis, axis + 3]] = 2.0 * self.centre[axis]
+            images += [image * turn + shift for image in images]
+        return images + [np.roll(image, 3, axis=1) for image in images] if self.swaps else images
+
+
+@dataclass(frozen=True)
+class RecordedField:
+    """What N recordings tell of a room.
+
+    ``emitters`` (E, 3) and ``listeners`` (L, 3) in m are the recorded places, ``pairs`` (N, 2) which of them made a
+    recording. ``common`` (8, N_FRAMES) is the logarithm of reflected energy as at distance 0, ``rate`` (8,) of its
+    late decay in 1/s, ``direct`` (8,) the logarithm of direct energy as at 1 m. Changes at a pair are its likeness to
+    the recordings, times ``left`` (N, K), times ``right`` (K, 8, N_CHANGES) between -1 and 1, and ``trend`` (8,
+    N_CHANGES) times the logarithm of its distance in m. ``box`` (2, 3) in m stands for the room, whose mean
+    ``absorption`` (8,) fits the decay. ``scene`` is the room, for what asks geometry of a field.
+    """
+
+    emitters: np.ndarray
+    listeners: np.ndarray
+    pairs: np.ndarray
+    kernel: Kernel
+    left: np.ndarray
+    right: np.ndarray
+    trend: np.ndarray
+    common: np.ndarray
+    rate: np.ndarray
+    direct: np.ndarray
+    box: np.ndarray
+    absorption: np.ndarray
+    speed_of_sound: float = 343.2
+    scene: Scene | None = None
+
+    def covers(self, points: np.ndarray) -> np.ndarray:
+        """Whether each of ``points`` (n, 3) lies within the recorded area, (n,) bool.
+
+        That is at most 1 m from a place of a recorded emitter or listener, or as far as these places stand apart.
+        """
+        points = positions_from(points).astype(np.float64)
+        inside = np.zeros(len(points), bool)
+        for places in (self.emitters, self.listeners):
+            apart = _distances(places, places) + np.where(np.eye(len(places), dtype=bool), np.inf, 0.0)
+            reach = _REACH if len(places) < 2 else max(_REACH, float(apart.min(axis=1).max()))
+            inside |= _distances(points, places).min(axis=1) <= reach
+        return inside
+
+    def predict(
+        self, emitters: np.ndarray, listeners: np.ndarray, progress: Callable[[float], None] | None = None
+    ) -> EnergyResponse:
+        """Energy responses of n pairs: ``emitters`` (n, 3) and ``listeners`` (n, 3) in metres; either may be (3,).
+
+        Reflected sound comes evenly from all around, since the recordings do not tell from where. Returns an
+        EnergyResponse with leading axis n. Raises UserError on positions that are not finite.
+        """
+        emitters, listeners = (positions_from(p) for p in (emitters, listeners))
+        n = max(len(emitters), len(listeners))
+        if {len(emitters), len(listeners)} - {1, n}:
+            raise UserError(f"{len(emitters)} emitters and {len(listeners)} listeners cannot be paired.")
+        pairs = np.concatenate([np.broadcast_to(p, (n, 3)) for p in (emitters, listeners)], axis=1, dtype=np.float64)
+        response = empty_response((n,), self.speed_of_sound)
+        apart = pairs[:, :3] - pairs[:, 3:]
+        response.distance[:] = np.linalg.norm(apart, axis=1)
+        distance = np.maximum(response.distance.astype(np.float64), _NEAREST)
+        response.direct_direction[:] = apart / distance[:, None]
+        changes = self.changes(pairs)
+        response.direct[:] = np.exp(self.direct + changes[..., DIRECT]) / distance[:, None] ** 2
+        response.energy[..., 0] = np.exp(self.common - self._fall(distance)[..., None] + in_frames(changes))
+        response.tail_slope[:] = np.clip(-10.0 / np.log(10.0) * self.rate, -2000.0, -2.0)
+        if progress is not None:
+            progress(1.0)
+        return response
+
+    def changes(self, pairs: np.ndarray) -> np.ndarray:
+        """What differs from the common decay at ``pairs`` (n, 6), (n, 8, N_CHANGES), natural logarithms."""
+        distance = np.linalg.norm(pairs[:, :3] - pairs[:, 3:], axis=1)
+        places = np.concatenate([self.emitters[self.pairs[:, 0]], self.listeners[self.pairs[:, 1]]], axis=1)
+        found = self.kernel.between(pairs, places) @ self.left @ self.right.reshape(len(self.right), -1)
+        trend = np.log(np.maximum(distance, _NEAREST))[:, None, None] * self.trend
+        return found.reshape(-1, N_BANDS, N_CHANGES) + trend
+
+    def _fall(self, distance: np.ndarray) -> np.ndarray:
+        """How much less of the reflected sound is left (n, 8) after ``distance`` (n,) m, natural logarithm."""
+        return distance[:, None] / self.speed_of_sound * self.rate
+
+    def save(self, path: str | Path, notes: dict[str, str] | None = None, **more: np.ndarray) -> None:
+        """Write the field to ``path`` as safetensors (beside it first, then renamed), with ``more`` arrays beside."""
+        from safetensors.numpy import save_file
+
+        path = Path(path)
+        part = path.with_name(path.name + ".part")
+        settings = {"kernel": asdict(self.kernel), "speed_of_sound": self.speed_of_sound}
+        metadata = {"format": _FORMAT, "settings": json.dumps(settings, separators=(",", ":")), **(notes or {})}
+        arrays = {name: _packed(getattr(self, name), kind) for name, kind in _STORED.items()} | more
+        try:
+            save_file({name: np.ascontiguousarray(a) for name, a in arrays.items()}, str(part), metadata)
+            part.chmod(0o644)  # safetensors gives the file to its owner alone
+            part.replace(path)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            raise UserError(f"{path} cannot be written ({error}): choose another folder.") from error
+
+    @classmethod
+    def load(cls, path: str | Path, scene: Scene | None = None) -> RecordedField:
+        """Read a field written by `save`; raises UserError when it is missing, foreign or damaged.
+
+        ``scene`` is the room around it, for what asks geometry of a field.
+        """
+        arrays, notes = read_recorded(path)
+        try:
+            settings = json.loads(notes["settings"])
+            kernel = settings["kernel"]
+            kernel = Kernel(
+                float(kernel["length"]),
+                tuple(int(axis) for axis in kernel["mirrors"]),
+                bool(kernel["swaps"]),
+                tuple(float(x) for x in kernel["centre"]),
+            )
+            fields = {name: _unpacked(arrays[name], kind) for name, kind in _STORED.items()}
+            field = cls(**fields, kernel=kernel, speed_of_sound=float(settings["speed_of_sound"]), scene=scene)
+            field._check()
+        except _DAMAGE as error:
+            raise UserError(f"{path} cannot be read as a recorded field: {error}") from error
+        return field
+
+    def _check(self) -> None:
+        """Raise ValueError where arrays, read from a file, do not fit together."""
+        n, k = len(self.pairs), len(self.right)
+        shapes = {"emitters": (len(self.emitters), 3), "listeners": (len(self.listeners), 3), "pairs": (n, 2)}
+        shapes |= {"left": (n, k), "right": (k, N_BANDS, N_CHANGES), "trend": (N_BANDS, N_CHANGES), "box": (2, 3)}
+        shapes |= {"common": (N_BANDS, N_FRAMES), "rate": (N_BANDS,), "direct": (N_BANDS,)}
+        shapes["absorption"] = (N_BANDS,)
+        for name, shape in shapes.items():
+            values = getattr(self, name)
+            if values.shape != shape or not np.isfinite(values).all() or not np.abs(values).max(initial=0.0) < 1e5:
+                raise ValueError(f"{name} is not {shape} finite numbers")
+        kernel = self.kernel
+        if not 0 < n <= MAX_RECORDINGS or len(kernel.centre) != 3 or not 0.01 <= kernel.length <= MAX_REACH:
+            raise ValueError("its recordings or their kernel are out of range")
+        if not set(kernel.mirrors) <= {0, 1, 2} or len(kernel.mirrors) > 3 or not np.isfinite(kernel.centre).all():
+            raise ValueError("its mirrors are not axes")
+        inside = (self.pairs >= 0) & (self.pairs < [len(self.emitters), len(self.listeners)])
+        if not inside.all() or not (self.rate > 0.0).all() or not 200.0 <= self.speed_of_sound <= 500.0:
+            raise ValueError("its pairs, decays or speed of sound are out of range")
+
+
+# Half precision and 127 steps keep all well within what recordings tell.
+_STORED = {"emitters": np.float32, "listeners": np.float32, "pairs": np.uint16, "right": np.int8, "box": np.float32}
+_STORED |= dict.fromkeys(("left", "trend", "common", "rate", "direct", "absorption"), np.float16)
+_STEPS = 127.0  # of numbers between -1 and 1
+
+
+def _packed(values: np.ndarray, kind: type) -> np.ndarray:
+    """``values`` as they are stored: those of int8 lie between -1 and 1."""
+    return np.round(np.clip(values, -1.0, 1.0) * _STEPS).astype(kind) if kind is np.int8 else np.asarray(values, kind)
+
+
+def _unpacked(values: np.ndarray, kind: type) -> np.ndarray:
+    """What `_packed` has stored; raises ValueError when ``values`` are of another kind."""
+    if values.dtype != kind:
+        raise ValueError(f"it has numbers of {values.dtype} in place of {np.dtype(kind)}")
+    wide = values.astype(np.int64 if kind is np.uint16 else np.float64)
+    return wide / _STEPS if kind is np.int8 else wide
+
+
+def in_frames(changes: np.ndarray) -> np.ndarray:
+    """``changes`` (..., N_CHANGES) in each frame, (..., N_FRAMES)."""
+    late = changes[..., LEVEL, None] + changes[..., SLOPE, None] * LATE
+    return np.concatenate([changes[..., :N_EARLY], late], axis=-1)
+
+
+def read_recorded(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """All arrays of a recorded field's file, and its notes; raises UserError when it is something else."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), "np") as file:
+            notes = dict(file.metadata() or {})
+            if notes.get("format") != _FORMAT:
+                raise UserError(f"{path} holds no recorded field of this version: learn it again from the recordings.")
+            return {name: file.get_tensor(name) for name in file.keys()}, notes
+    except (*_DAMAGE, SafetensorError) as error:
+        raise UserError(f"{path} cannot be read as a recorded field: {error}") from error
+
+
+def _distances(points: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Distances (n, m) in m of ``points`` (n, 3) and ``places`` (m, 3)."""
+    return np.linalg.norm(points[:, None] - places, axis=-1)
