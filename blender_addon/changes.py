@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -36,7 +37,11 @@ _LIVELY = {
     "SOFT_BODY",
     "WAVE",
 }
+_LOOK_AGAIN_S = 2.0  # how long panels, which are drawn many times a second, believe what was found
 _SOUNDLESS = ("SPEAKER", "CAMERA", "LIGHT", "LIGHT_PROBE")
+
+
+_known: dict[int, tuple[float, tuple[str, ...]]] = {}
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,18 @@ def animated(objects: Sequence[bpy.types.Object]) -> Iterator[bpy.types.Object]:
         )
         if lively:
             yield item
+
+
+def movers_of(scene: bpy.types.Scene) -> tuple[str, ...]:
+    """Names of what is solid in a scene, or carries what is, and may move: by its properties, without a look at it."""
+    now = time.monotonic()
+    asked, names = _known.get(scene.session_uid, (-_LOOK_AGAIN_S, ()))
+    if now - asked >= _LOOK_AGAIN_S:
+        found = (item for item in animated(scene.objects) if item.acoustics.surface != "IGNORED")
+        names = tuple(item.name for item in found)
+        _known.clear()
+        _known[scene.session_uid] = now, names
+    return names
 
 
 class Look:

@@ -90,7 +90,7 @@ def read(
     def share(low: float, high: float) -> Progress | None:
         return None if progress is None else lambda fraction: progress(low + (high - low) * fraction)
 
-    with _as_it_was(scene):
+    with as_it_was(scene):
         course = course_of(context, frames)
         # The visibility at the first frame is what `as_rendered` must find.
         scene.frame_set(frames[0])
@@ -158,7 +158,7 @@ def frames_of(scene: bpy.types.Scene) -> range:
 
 
 @contextmanager
-def _as_it_was(scene: bpy.types.Scene) -> Iterator[None]:
+def as_it_was(scene: bpy.types.Scene) -> Iterator[None]:
     """Set the frame and the active camera, which markers change with the frame, back when the block ends."""
     frame, subframe, camera = scene.frame_current, scene.frame_subframe, scene.camera
     try:

@@ -12,9 +12,10 @@ from bpy.types import Context, Operator, UILayout
 from naf_core.errors import UserError
 from naf_core.scene import Scene
 
-from .drawing import draw_text
+from .changes import course_of
 from .geometry import metres_per_unit, read_scene
 from .operators import free, redraw
+from .reader import as_it_was, frames_of
 from .visibility import as_rendered
 
 COLOUR = (0.1, 0.8, 1.0, 0.6)
@@ -27,13 +28,14 @@ _handles: list[object] = []
 class Shell:
     """The triangles of a scene as they were last looked at: ``lines`` (2 n, 3) in Blender's unit, two ends each.
 
-    ``place`` are the file and the name of the scene.
+    ``place`` are the file and the name of the scene, ``course`` is how it changes over the frames of a bake, in words.
     """
 
     place: tuple[str, str]
     modelled: int
     triangles: int
     frame: int
+    course: str
     lines: np.ndarray
 
 
@@ -59,8 +61,8 @@ class ACOUSTICS_OT_show_geometry(Operator):
     bl_idname = "acoustics.show_geometry"
     bl_label = "Show Geometry"
     bl_description = (
-        "Count the triangles that sound meets at the current frame, before and after simplification, and draw them "
-        "over the 3D views; press again to hide them"
+        "Count the triangles that sound meets at the current frame, before and after simplification, and the states "
+        "of a room in which things move, and draw the triangles over the 3D views; press again to hide them"
     )
 
     @classmethod
@@ -73,6 +75,8 @@ class ACOUSTICS_OT_show_geometry(Operator):
             redraw(context)
             return {"FINISHED"}
         try:
+            with as_it_was(context.scene):
+                course = course_of(context, frames_of(context.scene)).text
             with as_rendered(context.view_layer):
                 reading = read_scene(context.evaluated_depsgraph_get())
         except UserError as error:
@@ -80,7 +84,9 @@ class ACOUSTICS_OT_show_geometry(Operator):
             return {"CANCELLED"}
         facts, unit = reading.facts, metres_per_unit(context.scene)
         lines = sides(reading.scene)[: 2 * MOST_LINES] / unit
-        Shown.shell = Shell(place_of(context.scene), facts["modelled"], facts["triangles"], facts["frame"], lines)
+        Shown.shell = Shell(
+            place_of(context.scene), facts["modelled"], facts["triangles"], facts["frame"], course, lines
+        )
         self.report({"INFO"}, text_of(Shown.shell))
         redraw(context)
         return {"FINISHED"}
@@ -97,9 +103,10 @@ def sides(scene: Scene) -> np.ndarray:
 def text_of(shell: Shell) -> str:
     """The counts in words."""
     modelled, left = (f"{count:,}".replace(",", " ") for count in (shell.modelled, shell.triangles))
+    text = f"Frame {shell.frame}: {left} triangles"
     if shell.triangles < shell.modelled:
-        return f"Frame {shell.frame}: {left} triangles of {modelled}"
-    return f"Frame {shell.frame}: {left} triangles"
+        text += f" of {modelled}"
+    return f"{text}; {shell.course}" if shell.course else text
 
 
 def draw_facts(layout: UILayout, scene: bpy.types.Scene) -> None:
@@ -112,7 +119,8 @@ def draw_facts(layout: UILayout, scene: bpy.types.Scene) -> None:
         depress=shell is not None,
     )
     if shell is not None:
-        draw_text(layout, text_of(shell), "INFO")
+        for number, line in enumerate(text_of(shell).split("; ")):
+            layout.label(text=line, icon="BLANK1" if number else "INFO")
 
 
 def draw() -> None:

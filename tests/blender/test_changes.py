@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from mathutils import Matrix
 
-from blender_addon import changes, reader
+from blender_addon import changes, checklist, reader, shell
 from blender_addon.changes import Course, course_of
 from tests.blender.file_data import data_of_file
 
@@ -133,6 +133,32 @@ def test_a_short_opening_in_a_long_shot_is_found(door, key: Callable) -> None:
     assert 500 <= changed[0] <= 512 and changed[-1] <= 524
     held = max(frame for frame, number in zip(found.frames, found.numbers, strict=True) if not number)
     assert 490 <= held <= 505
+
+
+def test_the_cost_stands_in_the_check_list_before_the_bake(door, key: Callable) -> None:
+    def said() -> list[str]:
+        changes._known.clear()
+        return [finding.text for finding in checklist.findings(bpy.context.scene) if "Door" in finding.text]
+
+    assert said() == []
+    key(door, "rotation_euler", {12: (0, 0, 0), 24: (0, 0, np.pi / 2)})
+    assert said() == ["“Door” moves: the room is scanned in up to 8 states, 5 s each"]
+    bpy.context.scene.frame_set(7)
+    assert bpy.ops.acoustics.show_geometry() == {"FINISHED"}
+    assert bpy.context.scene.frame_current == 7
+    states = len(course().reads)
+    bpy.context.scene.frame_set(7)
+    assert said() == [f"“Door” moves: {states} states of the room, about {5 * states} s of scanning"]
+    assert shell.text_of(shell.Shown.of(bpy.context.scene)).endswith("s of scanning")
+    door.acoustics.surface = "IGNORED"
+    assert said() == []
+
+
+def test_the_job_has_the_states(door, key: Callable, acoustics: dict) -> None:
+    key(door, "rotation_euler", {12: (0, 0, 0), 24: (0, 0, np.pi / 2)})
+    assert bpy.ops.acoustics.bake() == {"FINISHED"}
+    (job,) = acoustics["jobs"]
+    assert len(job.room.scenes) == len(course().reads)
 
 
 def test_a_map_of_one_frame_shows_the_room_of_that_frame(door, key: Callable, tmp_path: Path) -> None:
