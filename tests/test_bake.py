@@ -17,6 +17,7 @@ import soundfile
 
 from naf_core.bake import run
 from naf_core.delivery import stem_names
+from naf_core.directivity import Cone
 from naf_core.errors import UserError
 from naf_core.floormap import FloorMap
 from naf_core.job import Job
@@ -177,6 +178,26 @@ def test_the_parts_of_a_stem_sum_to_it(tmp_path):
         parts = [soundfile.read(p["file"])[0] for p in result["parts"] if p["emitter"] == stem["emitter"]]
         assert all(part.any() for part in parts)
         np.testing.assert_allclose(sum(parts), whole, atol=1e-6)
+
+
+def test_a_cone_is_heard_where_it_points_and_in_the_room_by_its_power(tmp_path):
+    """A Speaker that looks at the listener, away, and one without a cone, in the same place."""
+    here, ears, cone = np.array([1.0, 1.0, 1.5]), np.array([3.0, 2.0, 1.6]), Cone(60.0, 60.0, 0.1)
+    levels = {}
+    for name, way in (("towards", ears - here), ("away", here - ears), ("all", None)):
+        axes = np.linalg.qr(np.column_stack([(1.0, 0, 0) if way is None else way, (0, 1.0, 0), (0, 0, 1.0)]))[0]
+        axes[:, 0] *= np.sign(axes[:, 0] @ ((1.0, 0, 0) if way is None else way))
+        path = replace(still(*here), rotations=np.tile(axes, (12, 1, 1)))
+        emitter = Emitter("Talker", path, sound(tmp_path / "noise.wav"), cone=None if way is None else cone)
+        options = {"map": None, "parts": True, "format": "mono", "sample_type": "float", "reflections": 0}
+        result, _ = bake(job(tmp_path, emitters=(emitter,), **options))
+        parts = {p["part"]: soundfile.read(p["file"])[0] for p in result["parts"]}
+        levels[name] = {part: 10.0 * np.log10(np.square(parts[part]).sum()) for part in ("direct", "late")}
+    assert levels["towards"]["direct"] == pytest.approx(levels["all"]["direct"], abs=0.01)
+    assert levels["away"]["direct"] == pytest.approx(levels["all"]["direct"] - 20.0, abs=0.05)
+    # Reverberation makes up for how it meets the direct sound, by a decibel or so.
+    assert levels["towards"]["late"] == pytest.approx(levels["away"]["late"], abs=0.01)
+    assert levels["away"]["late"] == pytest.approx(levels["all"]["late"] + 10.0 * np.log10(cone.power[0]), abs=2.0)
 
 
 def test_wet_and_dry(tmp_path):
