@@ -36,12 +36,7 @@ class Beam:
         ``distance`` of the result is empty. See `FirstSound.put_into` on departures.
         """
         times = np.union1d(keys, self._times)
-        here, there = (path.position(times) for path in self._paths)
-        straight = np.subtract(*(path.position(keys) for path in self._paths[::-1]))
-        # What bends leaves aside of the straight way, by an angle that changes as slowly as the way does.
-        aside = _between(times, keys, departures - _unit(straight))
-        delay = np.linalg.norm(there - here, axis=1) / self._speed
-        gain = sent(self._emitter, times - delay, _unit(_unit(there - here) + aside))
+        gain = self._towards(times, keys, departures)
         level = np.sqrt(responses.direct) * np.maximum(responses.distance, NEAREST)[:, None]
         distance = _between(times, keys, np.asarray(responses.distance)[:, None])
         direct = (_between(times, keys, level) / np.maximum(distance, NEAREST)) ** 2 * gain
@@ -55,6 +50,20 @@ class Beam:
             tail_slope=none[..., 0, 0],
         )
         return result, times
+
+    def whole(self, responses: EnergyResponse, keys: np.ndarray, departures: np.ndarray) -> EnergyResponse:
+        """The ``responses`` (K, ...) at ``keys`` (K,) s, both direct sound and all the rest, as the cone sends it."""
+        gain = self._towards(keys, keys, departures)
+        return replace(self.into_room(responses, keys), direct=responses.direct * gain)
+
+    def _towards(self, times: np.ndarray, keys: np.ndarray, departures: np.ndarray) -> np.ndarray:
+        """Gain (T, 8) of the first sound at ``times`` (T,), if at the ``keys`` it leaves along ``departures``."""
+        here, there = (path.position(times) for path in self._paths)
+        straight = np.subtract(*(path.position(keys) for path in self._paths[::-1]))
+        # What bends leaves aside of the straight way, by an angle that changes as slowly as the way does.
+        aside = _between(times, keys, departures - _unit(straight))
+        delay = np.linalg.norm(there - here, axis=1) / self._speed
+        return sent(self._emitter, times - delay, _unit(_unit(there - here) + aside))
 
     def reflections(self, images: Images, keys: np.ndarray) -> tuple[Images, np.ndarray]:
         """The ``images``, each of which sends as the mirrored emitter does, and their times (T,) s."""
@@ -100,6 +109,10 @@ class StillBeam:
     ) -> tuple[EnergyResponse, np.ndarray]:
         """As `Beam.first_sound`, of one response."""
         return replace(responses, direct=responses.direct * self.direct), keys
+
+    def whole(self, responses: EnergyResponse, keys: np.ndarray, _departures: np.ndarray) -> EnergyResponse:
+        """As `Beam.whole`, of one response."""
+        return replace(self.into_room(responses, keys), direct=responses.direct * self.direct)
 
     def reflections(self, images: Images, keys: np.ndarray) -> tuple[Images, np.ndarray]:
         """As `Beam.reflections`, of images of one key."""
