@@ -4,9 +4,43 @@ from __future__ import annotations
 
 import bpy
 
-from . import curve, fixes, operators, overlay, panels, preferences, properties, property_panels, shell, upkeep
+from . import (
+    curve,
+    fixes,
+    inside,
+    inspection,
+    map_export,
+    operators,
+    overlay,
+    panels,
+    preferences,
+    probe_tool,
+    properties,
+    property_panels,
+    resident,
+    shell,
+    upkeep,
+    words,
+)
 
-_MODULES = (preferences, properties, curve, fixes, operators, upkeep, shell, panels, property_panels, overlay)
+_MODULES = (
+    words,
+    preferences,
+    properties,
+    curve,
+    fixes,
+    operators,
+    inside,
+    inspection,
+    upkeep,
+    shell,
+    resident,
+    probe_tool,
+    map_export,
+    panels,
+    property_panels,
+    overlay,
+)
 _commands = []
 
 

@@ -12,8 +12,11 @@ from dataclasses import dataclass, field
 
 import bpy
 
-from . import sheet, strips
+from naf_core.inspection import Note
+
+from . import changes, inspection, sheet, strips
 from .reader import frames_of
+from .shell import Shown
 from .speakers import always_hidden, heard_strips, sound_strips
 from .surfaces import is_default
 
@@ -47,6 +50,8 @@ def findings(scene: bpy.types.Scene) -> Iterator[Finding]:
     for item in speakers:
         yield from _speaker(scene, item)
     yield from _cameras(scene)
+    yield from _movers(scene)
+    yield from _geometry(scene)
     yield from _materials(scene)
     yield from _lost_strips(scene, speakers)
 
@@ -162,6 +167,38 @@ def _cameras(scene: bpy.types.Scene) -> Iterator[Finding]:
 
 def _marked(scene: bpy.types.Scene) -> bool:
     return any(marker.camera is not None for marker in scene.timeline_markers)
+
+
+def _geometry(scene: bpy.types.Scene) -> Iterator[Finding]:
+    """What the last look at the geometry has found (see `inspection`)."""
+    for note in inspection.Notes.of(scene) or ():
+        item = scene.objects.get(note.name or "")
+        yield Finding(note.text, None if item is None else _note_remedy(note, item))
+
+
+def _note_remedy(note: Note, item: bpy.types.Object) -> Remedy:
+    if note.kind == "surface" and item.is_editable:
+        return Remedy("acoustics.move_off", "Move Off", {"target": note.name, "way": note.way})
+    other = bpy.data.objects.get(note.other or "")
+    if note.kind == "inside" and other is not None and other.is_editable:
+        return Remedy("acoustics.ignore_object", f"Ignore “{note.other}”", {"target": note.other})
+    place = {} if note.place is None else {"place": note.place, "has_place": True}
+    return Remedy("acoustics.show_place", "Show", {"target": note.name, **place})
+
+
+def _movers(scene: bpy.types.Scene) -> Iterator[Finding]:
+    """What changes the room, and what that costs: counted where the geometry is shown, else the most it may be."""
+    names = changes.movers_of(scene)
+    if not names or len(frames_of(scene)) < 2:
+        return
+    shell = Shown.of(scene)
+    text = f"“{names[0]}” moves" if len(names) == 1 else f"“{names[0]}” and {len(names) - 1} more move"
+    if shell is None:
+        most, seconds = changes.MOST, changes.SCAN_SECONDS
+        text += f": the room is scanned in up to {most} states, {seconds:.0f} s each"
+        yield Finding(text, Remedy("acoustics.show_geometry", "Count"))
+    else:
+        yield Finding(f"{text}: {shell.course or 'one state of the room'}")
 
 
 def _materials(scene: bpy.types.Scene) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ from naf_core.materials import Material
 from . import curve
 from .checklist import Remedy
 from .surfaces import AcousticChoice, material_of
+from .words import said
 
 WRAP = 34  # characters in a line of the sidebar at its default width
 
@@ -34,20 +35,20 @@ def wrapped(text: str, width: int = WRAP) -> Iterator[str]:
 def draw_text(layout: UILayout, text: str, icon: str, width: int = WRAP) -> None:
     """A text in as many lines as it needs."""
     column = layout.column(align=True)
-    for number, line in enumerate(wrapped(text, width)):
-        column.label(text=line, icon="BLANK1" if number else icon)
+    for number, line in enumerate(wrapped(said(text), width)):
+        column.label(text=line, icon="BLANK1" if number else icon, translate=False)
 
 
 def draw_more(layout: UILayout, count: int, shown: int) -> None:
     """Say how many are not listed."""
     if count > shown:
-        layout.label(text=f"and {count - shown} more")
+        layout.label(text=said(f"and {count - shown} more"))
 
 
 def draw_remedy(layout: UILayout, remedy: Remedy | None) -> None:
     """The button that mends something."""
     if remedy is not None:
-        button = layout.operator(remedy.operator, text=remedy.label)
+        button = layout.operator(remedy.operator, text=said(remedy.label))
         for name, value in remedy.options.items():
             setattr(button, name, value)
 
@@ -87,4 +88,4 @@ def choice_of(material: bpy.types.Material, settings: bpy.types.PropertyGroup) -
 def choice_text(material: bpy.types.Material, settings: bpy.types.PropertyGroup) -> str:
     """The acoustic material of a material in words."""
     choice = choice_of(material, settings)
-    return "its preset is not in this version's catalogue" if choice is None else choice.text
+    return said("its preset is not in this version's catalogue" if choice is None else choice.text)

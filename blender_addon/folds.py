@@ -26,7 +26,7 @@ class Output:
             layout.prop(settings, "hrtf")
         draw_all(layout, settings, "sample_rate", "file_type", "sample_type", "mix", "parts", "impulses")
         if settings.impulses:
-            layout.prop(settings, "impulse_type")
+            draw_all(layout, settings, "impulse_type", "impulse_spacing")
         draw_all(layout, settings, "playback", "map_with_bake")
 
 
@@ -75,7 +75,7 @@ class Map:
                 layout.prop(settings, "map_noise")
         else:
             layout.prop(settings, "map_band")
-        draw_all(layout, settings, "floor", "ear_height", "map_resolution", "map_time")
+        draw_all(layout, settings, "floor", "map_collection", "ear_height", "map_resolution", "map_time")
         if settings.map_time != "FRAME":
             layout.prop(settings, "map_step")
         else:
@@ -87,7 +87,7 @@ class Map:
             unit = unit_of(settings.map_quantity, band_of(settings))
             for name, label in (("map_minimum", "Lowest"), ("map_maximum", "Highest")):
                 layout.prop(settings, name, text=f"{label} ({unit})" if unit else label)
-        draw_all(layout, settings, "map_palette", "map_lines")
+        draw_all(layout, settings, "map_palette", "map_lines", "map_opacity", "probe_emitters")
 
 
 class Weather:
@@ -111,3 +111,14 @@ class Geometry:
         split_properties(layout)
         layout.prop(settings, "detail")
         shell.draw_facts(layout, context.scene)
+
+
+class Recorded:
+    """A room that was measured, in place of the one that is modelled."""
+
+    bl_label = "Recorded Room"
+
+    def draw(self, context: Context) -> None:
+        layout, settings = self.layout, context.scene.acoustics
+        split_properties(layout)
+        draw_all(layout, settings, "recorded_field", "recorded_place")

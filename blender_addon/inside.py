@@ -10,6 +10,7 @@ from mathutils import Vector
 
 from . import sheet
 from .geometry import metres_per_unit
+from .words import said
 
 HEAD = 1.9  # m above the map: what begins higher is set aside
 
@@ -34,7 +35,7 @@ class ACOUSTICS_OT_look_inside(Operator):
         elif context.mode != "OBJECT":
             reason = "Leave the editing mode first (Object Mode)"
         if reason is not None:
-            cls.poll_message_set(reason)
+            cls.poll_message_set(said(reason))
         return reason is None
 
     def execute(self, context: Context) -> set[str]:

@@ -22,6 +22,7 @@ from naf_core.job import Job
 from . import floor, preferences, reader, sheet, strips, worker
 from .folders import make_folder, output_folder, remove_empty
 from .map_properties import band_of
+from .recorded_room import placement_of
 from .visibility import as_rendered
 
 Warnings = list[tuple[str, str | None]]
@@ -171,7 +172,7 @@ def find_floor(
     context: bpy.types.Context, wish: Wish, reading: reader.Reading, warnings: Warnings
 ) -> floor.Floor | None:
     """The floor to paint; a bake does without one, with a warning, where none is found."""
-    chosen = context.scene.acoustics.floor
+    settings = context.scene.acoustics
     paths = [emitter.trajectory for emitter in reading.emitters]
     if reading.listener is not None:
         paths.append(reading.listener.trajectory)
@@ -179,7 +180,7 @@ def find_floor(
     with as_rendered(context.view_layer):
         depsgraph = context.evaluated_depsgraph_get()
         try:
-            return floor.find(depsgraph, reading.scene, heads, chosen)
+            return floor.find(depsgraph, reading.scene, heads, settings.floor, settings.map_collection)
         except UserError as error:
             if wish.kind == "map":
                 raise
@@ -252,7 +253,11 @@ def job_of(
         parts=settings.parts,
         impulse_frames=impulse_frames(scene, wish, frames),
         impulse_type=settings.impulse_type.lower(),
+        impulse_spacing=settings.impulse_spacing if settings.impulses else 0.0,
+        cache=preferences.cache_of(wish.output),
         kept=kept_speakers(scene, wish, reading),
+        states=reading.states,
+        recorded=placement_of(scene),
     )
 
 
@@ -298,7 +303,7 @@ def write_results(
         image, legend = Path(painted["image"]), Path(painted["legend"])
         limits = float(painted["min"]), float(painted["max"])
         first, last = (int(frame) for frame in painted["frames"])
-        shown = job.map.quantity, job.map.palette, range(first, last + 1)
+        shown = job.map.quantity, job.map.palette, range(first, last + 1), job.map, scene.acoustics.map_opacity
         sheet.lay(scene, ground, sheet.Map(image, legend, *limits, job.map.unit, *shown))
     if job.kind == "bake":
         warnings += place_sounds(scene, job, speakers, result)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from types import ModuleType
 from typing import ClassVar
 
 import bpy
@@ -13,6 +14,7 @@ from naf_core.errors import UserError
 
 from . import sheet, strips
 from .jobs import Running, Wish, begin
+from .words import said
 
 TICK_S = 0.1
 MAX_REPORTS = 5  # warnings that are shown one by one; the panel lists all
@@ -44,7 +46,7 @@ class Activity:
             running.close()
 
 
-class _JobOperator:
+class JobOperator:
     """A job in its own process: modal for people, waiting for scripts. Nothing changes until all is there."""
 
     bl_options = {"UNDO"}
@@ -105,7 +107,7 @@ class _JobOperator:
         finally:
             self.cancel(context)
         if running.worker.cancelled:
-            self.report({"INFO"}, "Cancelled: nothing was changed")
+            self.report({"INFO"}, said("Cancelled: nothing was changed"))
             return {"CANCELLED"}
         return self._finished(context, running)
 
@@ -124,7 +126,7 @@ class _JobOperator:
 
     def _show(self, context: Context) -> None:
         running = self._running
-        text = f"{self.bl_label}: {running.text}  (Esc cancels)"
+        text = f"{said(self.bl_label)}: {running.text}  ({said('Esc cancels')})"
         context.workspace.status_text_set(text)
         redraw(context)
 
@@ -138,12 +140,12 @@ class _JobOperator:
             self.report({"WARNING"}, message)
         more = len(Activity.warnings) - MAX_REPORTS
         if more > 0:
-            self.report({"WARNING"}, f"{more} more warnings are listed in the Acoustics tab")
-        self.report({"INFO"}, f"{self.bl_label}: the files are in {running.wish.output}")
+            self.report({"WARNING"}, said(f"{more} more warnings are listed in the Acoustics tab"))
+        self.report({"INFO"}, said(f"The files are in {running.wish.output}"))
         return {"FINISHED"}
 
 
-class ACOUSTICS_OT_bake(_JobOperator, Operator):
+class ACOUSTICS_OT_bake(JobOperator, Operator):
     """Compute what the listener hears, put it into the sequencer and paint the loudness on the floor."""
 
     bl_idname = "acoustics.bake"
@@ -154,7 +156,7 @@ class ACOUSTICS_OT_bake(_JobOperator, Operator):
     kind = "bake"
 
 
-class ACOUSTICS_OT_loudness_map(_JobOperator, Operator):
+class ACOUSTICS_OT_loudness_map(JobOperator, Operator):
     """Paint the floor with the loudness of one frame."""
 
     bl_idname = "acoustics.loudness_map"
@@ -194,14 +196,24 @@ class ACOUSTICS_OT_clear(Operator):
     def poll(cls, context: Context) -> bool:
         scene, reason = context.scene, None
         if scene is not None and not (
-            any(strips.own_strips(scene)) or any(sheet.own_sheets(scene)) or strips.any_silenced(scene)
+            any(strips.own_strips(scene))
+            or any(sheet.own_sheets(scene))
+            or strips.any_silenced(scene)
+            or cls._views().any_shown()
         ):
             reason = "This scene has no baked strips and no map"
         return free(cls, context, reason)
 
+    @staticmethod
+    def _views() -> ModuleType:
+        from . import views  # only now: it builds upon this module
+
+        return views
+
     def execute(self, context: Context) -> set[str]:
         strips.clear(context.scene)
         sheet.clear(context.scene)
+        self._views().clear()
         for message, _ in strips.restore(context.scene):
             self.report({"WARNING"}, message)
         Activity.warn(context.scene)
@@ -218,7 +230,7 @@ class ACOUSTICS_OT_show_map(Operator):
     @classmethod
     def poll(cls, context: Context) -> bool:
         if context.scene is None or not any(sheet.own_sheets(context.scene)):
-            cls.poll_message_set("This scene has no map")
+            cls.poll_message_set(said("This scene has no map"))
             return False
         return True
 
@@ -268,11 +280,15 @@ class VIEW3D_MT_acoustics(bpy.types.Menu):
 MENU = (
     ("acoustics.bake", "PLAY_SOUND"),
     ("acoustics.loudness_map", "IMAGE_DATA"),
+    ("acoustics.probe", "EYEDROPPER"),
     ("acoustics.clear", "TRASH"),
     None,
     ("acoustics.show_map", "HIDE_OFF"),
+    ("acoustics.look_inside", "HOME"),
     ("acoustics.keep_range", "LOCKED"),
+    ("acoustics.export_map", "EXPORT"),
     ("acoustics.show_geometry", "MOD_WIREFRAME"),
+    ("acoustics.check_geometry", "VIEWZOOM"),
     None,
     ("acoustics.set_listener", "CAMERA_DATA"),
     ("acoustics.choose_sound", "FILE_SOUND"),
@@ -290,7 +306,7 @@ def free(operator: type[Operator], context: Context, reason: str | None) -> bool
     elif reason is None and context.mode != "OBJECT":
         reason = "Leave the editing mode first (Object Mode)"
     if reason is not None:
-        operator.poll_message_set(reason)
+        operator.poll_message_set(said(reason))
     return reason is None
 
 

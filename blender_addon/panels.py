@@ -10,8 +10,9 @@ from itertools import islice
 import bpy
 from bpy.types import Context, Panel, UILayout
 
-from . import checklist, drawing, folds, sheet
+from . import checklist, drawing, folds, sheet, strips
 from .operators import Activity
+from .words import said
 
 MAX_ROWS = 8  # Speakers, findings and warnings that are listed; more are counted
 
@@ -33,17 +34,19 @@ class ACOUSTICS_PT_main(_Sidebar, Panel):
     bl_label = "Acoustics"
 
     def draw(self, context: Context) -> None:
-        layout = self.layout
-        running = Activity.running
-        if running is not None:
-            layout.progress(factor=running.fraction, text=running.text)
-            layout.operator("acoustics.cancel", icon="X")
-            return
+        layout, running = self.layout, Activity.running
         column = layout.column(align=True)
         column.scale_y = 1.4
-        column.operator("acoustics.bake", text="Bake", icon="PLAY_SOUND")
-        column.operator("acoustics.loudness_map", icon="IMAGE_DATA")
+        if running is None:
+            column.operator("acoustics.bake", text="Bake", icon="PLAY_SOUND")
+            column.operator("acoustics.loudness_map", icon="IMAGE_DATA")
+        else:  # in the same place, so that nothing below moves
+            column.progress(factor=running.fraction, text=running.text)
+            column.operator("acoustics.cancel", icon="X")
+        row = layout.row(align=True)
+        row.operator("acoustics.probe", text="Probe", icon="EYEDROPPER")
         layout.operator("acoustics.clear", text="Clear", icon="TRASH")
+        draw_baked(layout, context.scene)
         found = next(sheet.own_sheets(context.scene), None)
         if found is not None:
             draw_found(layout, context, found)
@@ -65,7 +68,7 @@ class ACOUSTICS_PT_check(_Sidebar, Panel):
         drawing.split_properties(layout)
         layout.prop(settings, "listener")
         if settings.listener is None and scene.camera is not None:
-            layout.label(text=f"Active camera: {scene.camera.name}", icon="CAMERA_DATA")
+            layout.label(text=said(f"Active camera: {scene.camera.name}"), icon="CAMERA_DATA")
         speakers = checklist.speakers_in(scene)
         column = layout.column(align=True)
         column.use_property_split = False
@@ -79,6 +82,7 @@ class ACOUSTICS_PT_check(_Sidebar, Panel):
             layout.label(text="and more")
         if not found:
             layout.label(text="All is well", icon="CHECKMARK")
+        layout.operator("acoustics.check_geometry", icon="VIEWZOOM")
 
 
 class ACOUSTICS_PT_materials(_Part, Panel):
@@ -119,6 +123,10 @@ class ACOUSTICS_PT_geometry(folds.Geometry, _Part, Panel):
     """What sound meets, and how much of it."""
 
 
+class ACOUSTICS_PT_recorded(folds.Recorded, _Part, Panel):
+    """A room that was measured."""
+
+
 class ACOUSTICS_PT_weather(folds.Weather, _Part, Panel):
     """The air that sound travels through."""
 
@@ -128,9 +136,9 @@ def draw_speaker(layout: UILayout, item: bpy.types.Object) -> None:
     row = layout.row(align=True)
     row.prop(item.acoustics, "include", text="")
     silent = checklist.why_silent(item)
-    text = item.name if silent is None else f"{item.name} ({silent[0]})"
+    text = item.name if silent is None else f"{item.name} ({said(silent[0])})"
     row.label(text=text, icon="SPEAKER" if silent is None else "MUTE_IPO_ON")
-    row.prop(item.acoustics, "level", text="")
+    row.prop(item.acoustics, "level", text="dB(A)")
 
 
 def draw_finding(layout: UILayout, finding: checklist.Finding) -> None:
@@ -140,20 +148,32 @@ def draw_finding(layout: UILayout, finding: checklist.Finding) -> None:
     drawing.draw_remedy(box, finding.remedy)
 
 
+def draw_baked(layout: UILayout, scene: bpy.types.Scene) -> None:
+    """How to hear what was baked, and where it lies."""
+    count = sum(1 for _ in strips.own_strips(scene))
+    if count:
+        row = layout.row(align=True)
+        row.label(text=said(f"{count} tracks in the sequencer"), icon="SEQUENCE")
+        row.operator("screen.animation_play", text="", icon="PLAY")
+        row.operator("wm.path_open", text="", icon="FILE_FOLDER").filepath = scene.acoustics.directory
+
+
 def draw_found(layout: UILayout, context: Context, found: bpy.types.Object) -> None:
     """The scale of a map, its switches, and how to see it."""
     box = layout.box()
     row = box.row(align=True)
     unit = found.get(sheet.UNIT, "dB(A)")
-    row.label(text=f"{found[sheet.LOWEST]:g} to {found[sheet.HIGHEST]:g} {unit}".rstrip(), icon="COLOR")
+    row.label(text=f"{found[sheet.LOWEST]:g} – {found[sheet.HIGHEST]:g} {unit}".rstrip(), icon="COLOR")
     row.prop(found, "hide_viewport", text="")
     row.prop(found, "hide_render", text="")
     shading = context.space_data.shading
     unseen = shading.type == "WIREFRAME" or (shading.type == "SOLID" and shading.color_type != "TEXTURE")
     if unseen and not found.hide_viewport:
         box.operator("acoustics.show_map", icon="HIDE_OFF")
+    box.operator("acoustics.look_inside", icon="HOME", depress=context.space_data.local_view is not None)
     if context.scene.acoustics.map_range == "AUTO":
         box.operator("acoustics.keep_range", icon="LOCKED")
+    box.operator("acoustics.export_map", icon="EXPORT")
 
 
 _CLASSES = (
@@ -165,6 +185,7 @@ _CLASSES = (
     ACOUSTICS_PT_range,
     ACOUSTICS_PT_map,
     ACOUSTICS_PT_geometry,
+    ACOUSTICS_PT_recorded,
     ACOUSTICS_PT_weather,
 )
 

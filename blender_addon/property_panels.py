@@ -35,6 +35,7 @@ class ACOUSTICS_OT_material_preset_add(AddPresetBase, Operator):
     bl_idname = "acoustics.material_preset_add"
     bl_label = "Add Acoustic Material Preset"
     bl_description = "Save the acoustics of the active material as a preset for all files, or remove a preset"
+    bl_options = {"REGISTER", "INTERNAL"}
     preset_menu = "MATERIAL_MT_acoustics_presets"
     preset_subdir = PRESETS_FOLDER
     preset_defines = ("own = bpy.context.material.acoustics",)
@@ -164,6 +165,10 @@ class SCENE_PT_acoustics_geometry(folds.Geometry, _Scene, Panel):
     """What sound meets, and how much of it."""
 
 
+class SCENE_PT_acoustics_recorded(folds.Recorded, _Scene, Panel):
+    """A room that was measured."""
+
+
 class SCENE_PT_acoustics_weather(folds.Weather, _Scene, Panel):
     """The air that sound travels through."""
 
@@ -189,7 +194,7 @@ def draw_object(layout: UILayout, item: bpy.types.Object) -> None:
         layout.prop(item.acoustics, "surface")
         return
     layout.prop(item.acoustics, "include")
-    layout.prop(item.acoustics, "level", text="Level (dB(A))")
+    layout.prop(item.acoustics, "level")
     layout.prop(item.acoustics, "use_cone")
     row = layout.row()
     row.active = item.acoustics.use_cone
@@ -211,6 +216,7 @@ _CLASSES = (
     SCENE_PT_acoustics_range,
     SCENE_PT_acoustics_map,
     SCENE_PT_acoustics_geometry,
+    SCENE_PT_acoustics_recorded,
     SCENE_PT_acoustics_weather,
 )
 

@@ -162,6 +162,17 @@ class SoundSettings:
         default="WAV",
         options=set(),
     )
+    impulse_spacing: FloatProperty(
+        name="Grid Spacing (m)",
+        description="Also write impulse responses on a grid around the listener, so far apart in metres; 0 for none",
+        default=0.0,
+        min=0.0,
+        max=100.0,
+        soft_max=5.0,
+        precision=2,
+        step=10,
+        options=set(),
+    )
     playback: EnumProperty(
         name="Playback",
         description="Which of the baked strips sound in the sequencer; the others are muted",

@@ -12,6 +12,7 @@ from naf_core.errors import UserError
 from . import preferences, worker
 from .operators import TICK_S, free
 from .preferences import Testing
+from .words import said
 
 # What the worker does in a test: it loads all that a bake loads, and PyTorch where it is there.
 _TEST = """
@@ -43,11 +44,12 @@ class ACOUSTICS_OT_test_python(Operator):
     bl_idname = "acoustics.test_python"
     bl_label = "Test the Worker"
     bl_description = "Start the worker Python in a process of its own and report the versions of what it has"
+    bl_options = {"INTERNAL"}
 
     @classmethod
     def poll(cls, _context: Context) -> bool:
         if Testing.running is not None:
-            cls.poll_message_set("A test is running")
+            cls.poll_message_set(said("A test is running"))
         return Testing.running is None
 
     def execute(self, _context: Context) -> set[str]:
@@ -112,6 +114,7 @@ class ACOUSTICS_OT_clear_cache(Operator):
     bl_idname = "acoustics.clear_cache"
     bl_label = "Clear Cache"
     bl_description = "Remove what bakes have kept so that the next one is quicker; sounds and maps stay"
+    bl_options = {"INTERNAL"}
 
     @classmethod
     def poll(cls, context: Context) -> bool:

@@ -52,35 +52,39 @@ class Layout:
 
 def drawn(panel: type, **changes) -> list[str]:
     shading = SimpleNamespace(type="SOLID", color_type="MATERIAL")
-    context = SimpleNamespace(scene=bpy.context.scene, space_data=SimpleNamespace(shading=shading), **changes)
+    space = SimpleNamespace(shading=shading, local_view=None)
+    context = SimpleNamespace(scene=bpy.context.scene, space_data=space, **changes)
     layout = Layout()
     panel.draw(SimpleNamespace(layout=layout), context)
     return layout.notes
 
 
 def test_the_buttons() -> None:
-    assert drawn(panels.ACOUSTICS_PT_main) == ["[bake]", "[loudness_map]", "[clear]"]
+    assert drawn(panels.ACOUSTICS_PT_main) == ["[bake]", "[loudness_map]", "[probe]", "[clear]"]
 
 
 def test_after_a_bake_the_scale_the_hint_and_the_warnings_show(scene) -> None:
     bpy.ops.acoustics.bake()
     notes = drawn(panels.ACOUSTICS_PT_main)
-    assert "40 to 70 dB(A)" in notes
+    assert "40 – 70 dB(A)" in notes
     assert "The scene is open." in notes
-    assert "[show_map]" in notes
+    assert {"[show_map]", "[look_inside]"} <= set(notes)
+    assert "3 tracks in the sequencer" in notes and {"[animation_play]", "[path_open]"} <= set(notes)
     assert ["<hide_viewport>", "<hide_render>"] == [note for note in notes if note.startswith("<")]
 
 
 def test_warnings_of_another_file_do_not_show(scene) -> None:
     bpy.ops.acoustics.bake()
     bpy.ops.wm.read_factory_settings(use_empty=True)
-    assert drawn(panels.ACOUSTICS_PT_main) == ["[bake]", "[loudness_map]", "[clear]"]
+    assert drawn(panels.ACOUSTICS_PT_main) == ["[bake]", "[loudness_map]", "[probe]", "[clear]"]
 
 
-def test_while_a_job_runs_only_cancel_is_offered(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_while_a_job_runs_it_takes_the_place_of_the_buttons(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = drawn(panels.ACOUSTICS_PT_main)
     running = SimpleNamespace(fraction=0.42, text="42%  Scanning the rooms")
     monkeypatch.setattr(Activity, "running", running)
-    assert drawn(panels.ACOUSTICS_PT_main) == ["42%  Scanning the rooms", "[cancel]"]
+    # As many lines as before, so that nothing below moves.
+    assert drawn(panels.ACOUSTICS_PT_main) == ["42%  Scanning the rooms", "[cancel]", *before[2:]]
 
 
 def test_what_is_missing_is_said(camera: Callable, speaker: Callable) -> None:
@@ -153,7 +157,12 @@ def test_materials_and_objects(speaker: Callable, box: Callable) -> None:
     notes = drawn(property_panels.MATERIAL_PT_acoustics, material=material)
     assert notes.count("<absorption>") == 8 and "[edit_material]" not in notes
     assert drawn(property_panels.OBJECT_PT_acoustics, object=box()) == ["<surface>"]
-    assert drawn(property_panels.DATA_PT_acoustics, object=speaker()) == ["<include>", "<level>"]
+    assert drawn(property_panels.DATA_PT_acoustics, object=speaker()) == [
+        "<include>",
+        "<level>",
+        "<use_cone>",
+        "<cone_size>",
+    ]
 
 
 def test_panels_of_properties_show_where_they_belong(speaker: Callable, box: Callable, link: Callable) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,7 +13,6 @@ from tests.window import tool
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 OUT = ROOT / "out/window"  # the pictures stay there, to be looked at
-PYTHONS = ("3.11", "3.13")  # of Blender's own builds: their packages need no option
 
 
 @pytest.fixture(scope="module")
@@ -24,11 +21,7 @@ def window(tmp_path_factory: pytest.TempPathFactory) -> tool.Tool:
     found = tool.find(tmp_path_factory.mktemp("profile"))
     if isinstance(found, str):
         pytest.skip(f"no Blender window on this machine: {found}")
-    python = found.python_version()
-    options = [] if python in PYTHONS else ["--python", python]
-    line = [sys.executable, ROOT / "build.py", "package", *options]
-    said = subprocess.run(line, check=True, capture_output=True, text=True).stdout
-    found.install(ROOT / next(word for word in said.split() if word.endswith(".zip")))
+    found.install(tool.package(found.python_version()))
     return found
 
 

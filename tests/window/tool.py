@@ -10,10 +10,12 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 SCREEN = "1600x1000x24"
+_REPOSITORY = Path(__file__).resolve().parents[2]
 _NEEDED = ("blender", "xvfb-run", "xwd", "convert")
 _ASK = "import sys; print('Python', *sys.version_info[:2]); sys.exit(0)"
 
@@ -75,6 +77,14 @@ def find(profile: Path) -> Tool | str:
     if missing:
         return f"there is neither blender-window nor {', '.join(missing)} on the PATH"
     return Tool(None, profile)
+
+
+def package(python: str) -> Path:
+    """The extension for this machine and a Python of Blender, packed from the tree as it stands."""
+    options = [] if python in ("3.11", "3.13") else ["--python", python]  # without one, both of Blender's own
+    line = [sys.executable, _REPOSITORY / "build.py", "package", *options]
+    said = subprocess.run([str(word) for word in line], check=True, capture_output=True, text=True).stdout
+    return _REPOSITORY / next(word for word in said.split() if word.endswith(".zip"))
 
 
 def _root() -> Path:

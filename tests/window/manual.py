@@ -1,0 +1,121 @@
+"""The pictures of the manual: what a person sees from the first look to the map, taken in a window.
+
+Run by pictures.py: `manual.py FILE.blend CUTS.json`; CUTS names what to cut out of each picture of the screen.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import bpy
+
+HERE = Path(__file__).resolve().parent
+sys.path.append(str(HERE))
+
+from hand import ARGUMENTS, Hand, Steps, work  # noqa: E402
+
+FILE, CUTS = ARGUMENTS
+EXTENSION = "bl_ext.user_default.acoustic_fields"
+
+
+def manual() -> Steps:
+    from bl_ext.user_default.acoustic_fields.operators import Activity
+
+    hand, cuts = Hand(), {}
+
+    def keep(name: str, region: str | None = None, area: str = "VIEW_3D") -> Steps:
+        yield 1.2  # what moves has come to rest
+        hand.shot(name)
+        cuts[name] = hand.rectangle(region, area)
+
+    # The first look: Blender's own first file.
+    hand.move(300, 400)
+    yield from hand.sidebar("Acoustics")
+    yield from keep("check-list", "UI")
+
+    bpy.ops.wm.open_mainfile(filepath=FILE, load_ui=False)
+    yield 1.0
+    scene = bpy.context.scene
+    yield from hand.sidebar("Acoustics")
+    yield from hand.press("acoustics.bake")
+    yield from hand.until(lambda: Activity.running is not None and Activity.running.fraction > 0.35, 120.0, "a bake")
+    hand.move(300, 400)
+    yield from keep("running", "UI")
+    yield from hand.until(lambda: Activity.running is None, 400.0, "a bake")
+    yield 1.0
+
+    # The map, seen from above.
+    view = hand.area().spaces.active
+    with bpy.context.temp_override(window=hand.window, area=hand.area(), region=hand.region("WINDOW")):
+        bpy.ops.object.select_all(action="DESELECT")
+        bpy.ops.acoustics.show_map()
+        bpy.ops.acoustics.look_inside()
+        sheet = next(item for item in scene.objects if item.get("loudness_unit") is not None)
+        region = view.region_3d
+        region.view_location = sheet.matrix_world @ (sum((v.co for v in sheet.data.vertices), 0 * sheet.location) / 4)
+        region.view_rotation = (0.85, 0.35, 0.15, 0.36)
+        region.view_distance = 1.5 * max(sheet.dimensions)
+    hand.area().tag_redraw()
+    yield from keep("blender")
+    cuts["blender"] = (0, 0, hand.window.width, hand.window.height)
+    yield from keep("baked", "UI")
+
+    # The strips.
+    timeline = hand.area("DOPESHEET_EDITOR")
+    timeline.ui_type = "SEQUENCE_EDITOR"
+    yield 1.0
+    with bpy.context.temp_override(window=hand.window, area=timeline, region=hand.region("WINDOW", "SEQUENCE_EDITOR")):
+        bpy.ops.sequencer.view_all()
+    yield from keep("strips", None, "SEQUENCE_EDITOR")
+    timeline.ui_type = "TIMELINE"
+
+    # The tabs of materials, Speakers and the scene.
+    properties = hand.area("PROPERTIES").spaces.active
+    floor = next(item for item in scene.objects if item.type == "MESH" and item.material_slots)
+    for name, item, tab in (
+        ("material", floor, "MATERIAL"),
+        ("speaker", speaker(scene), "DATA"),
+        ("scene", None, "SCENE"),
+    ):
+        if item is not None:
+            bpy.context.view_layer.objects.active = item
+            item.select_set(True)
+            yield 0.5
+        properties.context = tab
+        yield 0.5
+        only("Acoustics", hand)
+        yield from keep(name, "WINDOW", "PROPERTIES")
+
+    # The preferences.
+    area = hand.area()
+    area.ui_type = "PREFERENCES"
+    bpy.context.preferences.active_section = "ADDONS"
+    bpy.context.window_manager.addon_search = "Acoustic"
+    bpy.ops.preferences.addon_expand(module=EXTENSION)
+    yield from keep("preferences", None, "PREFERENCES")
+    area.ui_type = "VIEW_3D"
+
+    # The same in another language.
+    view = bpy.context.preferences.view
+    if "de_DE" in bpy.app.translations.locales:
+        view.language, view.use_translate_interface, view.use_translate_tooltips = "de_DE", True, True
+        yield 1.0
+        yield from hand.sidebar("Acoustics")
+        yield from keep("german", "UI")
+    Path(CUTS).write_text(json.dumps(cuts))
+
+
+def speaker(scene: bpy.types.Scene) -> bpy.types.Object:
+    return next(item for item in scene.objects if item.type == "SPEAKER")
+
+
+def only(label: str, hand: Hand) -> None:
+    """Search the properties, so that one panel is shown, and open."""
+    hand.area("PROPERTIES").spaces.active.search_filter = ""
+    region = hand.region("WINDOW", "PROPERTIES")
+    region.tag_redraw()
+
+
+work(manual())
