@@ -56,28 +56,31 @@ def _grouped(caster: Raycaster, scene: Scene) -> Planes:
     if not len(scene.triangles):
         none = np.zeros((0, 3))
         return Planes(np.zeros(0, np.int64), none, np.zeros(0), none, none, np.zeros(0))
-    corners = scene.vertices[scene.triangles].astype(np.float64)
-    area = scene.triangle_areas
+    corners = scene.vertices[scene.triangles].transpose(1, 2, 0).astype(np.float64)  # (3, axis, F): fast along rows
+    area = caster.areas
     normal = caster.normals.astype(np.float64)
     # A skew reference gives a plane and its reverse the same normal, with no tie for axis-aligned or 45 degree walls.
     normal = np.where((normal @ [0.801, 0.513, 0.309])[:, None] < 0.0, -normal, normal)
     # Offsets from the middle of the scene: there a normal's rounding error moves a plane least.
     middle = scene.bounds.mean(axis=0)
-    offset = np.einsum("ij,ij->i", normal, corners.mean(axis=1) - middle)
+    offset = np.einsum("ij,ji->i", normal, corners.sum(axis=0) / 3.0 - middle[:, None])
     leader, label = _leaders(np.concatenate([normal, offset[:, None]], axis=1), area)
     count = len(leader)
     total = np.bincount(label, area, count)
     mean = np.stack([np.bincount(label, area * column, count) for column in (*normal.T, offset)], axis=1)
     mean /= np.linalg.norm(mean[:, :3], axis=1, keepdims=True)
-    low, high = np.full((count, 3), np.inf), np.full((count, 3), -np.inf)
-    np.minimum.at(low, label, corners.min(axis=1))
-    np.maximum.at(high, label, corners.max(axis=1))
+    order = np.argsort(label, kind="stable")
+    begins = np.searchsorted(label[order], np.arange(count))
+    low, high = (
+        extreme.reduceat(extreme.reduce(corners, axis=0)[:, order], begins, axis=1).T
+        for extreme in (np.minimum, np.maximum)
+    )
     return Planes(
         of_triangle=label,
         normal=mean[:, :3],
         offset=mean[:, 3] + mean[:, :3] @ middle,
-        low=low,
-        high=high,
+        low=np.ascontiguousarray(low),
+        high=np.ascontiguousarray(high),
         area=total,
     )
 
@@ -88,25 +91,31 @@ def _leaders(rows: np.ndarray, area: np.ndarray) -> tuple[np.ndarray, np.ndarray
     In each turn those lead whose area no other row nearby exceeds. Areas count by the octave, and chance decides
     within one: else a row of ever larger triangles would take as many turns as it has members.
     """
-    octave = np.floor(np.log2(np.maximum(area, 1e-30)))
-    rank = np.empty(len(rows), np.int64)
-    rank[np.lexsort([np.random.default_rng(0).random(len(rows)), -octave])] = np.arange(len(rows))
+    chance = np.random.default_rng(0).random(len(rows))
+    by_rank = np.argsort(chance - 2.0 * np.floor(np.log2(np.maximum(area, 1e-30))), kind="stable")
     label = np.full(len(rows), -1, np.int64)
     leaders: list[np.ndarray] = []
-    left = np.arange(len(rows))
+    left = by_rank
     while len(left):
-        left = left[np.argsort(rank[left])]
-        _, first = np.unique(_cells(rows[left]), return_index=True)
-        best = left[np.sort(first)]  # of each cell, so that few need to be compared
-        pairs = cKDTree(rows[best]).query_pairs(SAME_PLANE, output_type="ndarray")
+        # Of each cell the best, so that few need to be compared; whoever shares its cell is alike.
+        _, first, cell = np.unique(_cells(rows[left]), return_index=True, return_inverse=True)
+        place = np.argsort(np.argsort(first))[cell.ravel()]
+        best = left[np.sort(first)]
+        pairs = cKDTree(rows[best], balanced_tree=False).query_pairs(SAME_PLANE, output_type="ndarray")
         leads = np.ones(len(best), bool)
         leads[pairs.max(axis=1, initial=0)[: len(pairs)]] = False
-        chosen = best[leads]
-        distance, nearest = cKDTree(rows[chosen]).query(rows[left], distance_upper_bound=SAME_PLANE)
-        alike = np.isfinite(distance)
-        label[left[alike]] = nearest[alike] + sum(map(len, leaders))
-        leaders.append(chosen)
-        left = left[~alike]
+        number = sum(map(len, leaders)) + np.cumsum(leads) - 1
+        led = leads[place]
+        label[left[led]] = number[place[led]]
+        leaders.append(best[leads])
+        left = left[~led]
+        near = np.unique(pairs)
+        near = near[leads[near]]
+        if len(left) and len(near):
+            distance, nearest = cKDTree(rows[best[near]]).query(rows[left], distance_upper_bound=SAME_PLANE)
+            alike = np.isfinite(distance)
+            label[left[alike]] = number[near[nearest[alike]]]
+            left = left[~alike]
     return np.concatenate(leaders), label
 
 

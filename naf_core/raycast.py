@@ -21,8 +21,8 @@ class Hits(NamedTuple):
 class Raycaster:
     """Finds what rays meet in a scene; both sides of every triangle count.
 
-    ``normals`` (F, 3) float32 are the triangles' unit normals; ``epsilon`` in m is the step off a surface that keeps
-    a ray from meeting the surface it starts on.
+    ``normals`` (F, 3) float32 are the triangles' unit normals, ``areas`` (F,) float64 in m2; ``epsilon`` in m is the
+    step off a surface that keeps a ray from meeting the surface it starts on.
     """
 
     def __init__(self, scene: Scene) -> None:
@@ -30,7 +30,8 @@ class Raycaster:
         cross = np.cross(
             (corners[:, 1] - corners[:, 0]).astype(np.float64), (corners[:, 2] - corners[:, 0]).astype(np.float64)
         )
-        length = np.linalg.norm(cross, axis=1, keepdims=True)
+        length = np.sqrt(np.einsum("ij,ij->i", cross, cross))[:, None]
+        self.areas = 0.5 * length[:, 0]
         self.normals = (cross / np.maximum(length, 1e-300)).astype(np.float32)
         extent = float(np.abs(scene.bounds).max(initial=1.0))
         self.epsilon = max(1e-4, 4e-6 * extent)  # float32 resolution at the edge of the scene

@@ -86,8 +86,8 @@ class Scene:
         """Lowest and highest corner of the triangles, (2, 3) float64 in metres; zeros when there are none."""
         if not len(self.triangles):
             return np.zeros((2, 3))
-        used = self.vertices[self.triangles].reshape(-1, 3).astype(np.float64)
-        return np.stack([used.min(axis=0), used.max(axis=0)])
+        used = np.ascontiguousarray(self.vertices[self.triangles.ravel()].T)  # fast along rows
+        return np.stack([used.min(axis=1), used.max(axis=1)]).astype(np.float64)
 
     def save(self, path: str | Path) -> None:
         """Write the scene to ``path`` as HDF5 (beside it first, then renamed)."""
