@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from copy import copy
 from functools import cached_property
 
@@ -17,6 +18,7 @@ from naf_core.images import Images
 from naf_core.motion import Motion, rotations_at, turns
 from naf_core.scene import Trajectory
 from naf_core.spatial import shaped_filters
+from naf_core.threads import ahead
 
 KNOT_DURATION = 0.010  # s, at which directions and delays are set anew
 _FILTER_KNOTS = 4  # from one filter to the next
@@ -114,20 +116,23 @@ class EarlyReflections:
         for low in range(0, len(heard), _TOGETHER):
             some = slice(low, low + _TOGETHER)
             waves = np.zeros((1 if fmt.ears is None else 2, len(heard[some]), stop - first), np.float32)
-            for index, image in enumerate(heard[some]):
+
+            def fill(index: int, waves: np.ndarray = waves, low: int = low) -> None:
                 for part in _heard_knots(strength[low + index]):
-                    shape = [
-                        np.interp(times[part][::_FILTER_KNOTS], self._times, band) for band in self._shape_db[image].T
-                    ]
-                    shape, towards = np.stack(shape, axis=1), way[low + index, part]
+                    coarse = times[part][::_FILTER_KNOTS]
+                    bands = self._shape_db[heard[low + index]].T
+                    shape = np.stack([np.interp(coarse, self._times, band) for band in bands], axis=1)
                     if fmt.ears is None:
                         received = [(shaped_filters(shape, rate), 0.0)]
                     else:
+                        towards = way[low + index, part]
                         filters, _ = fmt.ears.filters(towards[::_FILTER_KNOTS], rate, shape)
                         received = zip(filters.transpose(1, 0, 2), rate * fmt.ears.delays(towards).T, strict=True)
                     for wave, (filters, extra) in zip(waves[:, index, part.start * hop :], received, strict=True):
                         read = _delayed(fine, origin, delay[low + index, part] + extra, knots[part], hop)[: len(wave)]
                         wave[: len(read)] = filter_changing(read, filters, grid)
+
+            deque(ahead(fill, range(waves.shape[1])), maxlen=0)
             if fmt.ears is None:
                 gains = fmt.gains(way[some].reshape(-1, 3)).reshape(fmt.channels, *length[some].shape) * strength[some]
                 result += sweep(gains.transpose(2, 0, 1), waves[0], hop)

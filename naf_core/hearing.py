@@ -18,6 +18,7 @@ from naf_core.scene import Trajectory
 from naf_core.synthesis import Clicks
 
 LEG = 256  # keys
+_KEPT = 32  # legs whose responses are kept: 40 MB; those of longer ways are asked for twice
 
 # Responses with their first sound, where that is heard from and along what it leaves, (n, 3), at the keys of a slice.
 Ask = Callable[[slice], tuple[EnergyResponse, np.ndarray, np.ndarray]]
@@ -62,12 +63,16 @@ class Hearing:
     ) -> None:
         self.times, self._ask, self._find, self._beam = np.asarray(times, np.float64), ask, find, beam
         self._legs: dict[int, Leg] = {}
+        self._known: dict[int, EnergyResponse] = {}
         parts, places, departures, self.ringing = [], [], [], 0.0
         for number in range(self.legs):
             responses, here, departure = ask(self._keys(number))
             self.ringing = max(self.ringing, ring_out(responses))
             if not number:
-                self.opening = responses[0]
+                opening = responses[:1] if beam is None else beam.whole(responses[:1], self.times[:1], departure[:1])
+                self.opening = opening[0]
+            if self.legs <= _KEPT:
+                self._known[number] = responses
             parts.append(replace(responses, energy=_nothing(len(here))))
             places.append(here)
             departures.append(departure)
@@ -112,7 +117,7 @@ class Hearing:
 
     def _made(self, number: int) -> Leg:
         keys, count = self._keys(number), len(self.times)
-        responses = self._ask(keys)[0]
+        responses = self._known.pop(number, None) or self._ask(keys)[0]
         images = no_images(keys.stop - keys.start) if self._find is None else self._find(keys)
         rest = without_images(responses, images)
         before, after = int(keys.start > 0), int(keys.stop < count)

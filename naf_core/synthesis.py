@@ -36,6 +36,7 @@ _EDGES = np.append(FRAME_EDGES, np.arange(FRAME_EDGES[-1], MAX_DURATION, FRAME_W
 # factor of what is right for the band's own signal, up or down.
 _SETTLING = 5
 _BOUNDS = 0.05
+_LOW = 4  # bands that settle slowly
 _VALUES = 0.95  # independent values of a band in a group of frames, at least
 
 
@@ -205,12 +206,13 @@ def _gains(
     if beside is not None:
         spectrum = fft.rfft(beside[0], n_fft)
         heard = [read(spectrum, band)[0] for band in range(N_BANDS)]
-    for _ in range(_SETTLING):
+    for turn in range(_SETTLING):
         weights = np.sqrt(square).astype(np.float32)
         for frame, (first, last) in enumerate(frames):
             signal[pad + first : pad + last] = weights[:, frame] @ omni[:, first:last]
         spectrum = fft.rfft(signal)
-        for band, group in enumerate(groups):
+        # Low bands, where groups hold few values, take all turns; high ones two.
+        for band, group in enumerate(groups if turn in (0, _SETTLING - 2) else groups[:_LOW]):
             noise, thin = read(spectrum, band)
             at, scale = edges[:-1] // thin, thin * reference[band]
             own = np.add.reduceat(np.square(noise), at)
