@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import os
 import subprocess
@@ -76,13 +77,26 @@ def bake_figures(folder: Path) -> Iterator[Figure]:
 
 def demo_job(folder: Path) -> Job:
     """The demo's bake as the add-on hands it to the core."""
-    command = [sys.executable, "-m", "tests.benchmarks.demo_job", str(folder)]
+    with_blender("demo_job", folder)
+    return Job.load(folder)
+
+
+def add_on_figures(folder: Path) -> Iterator[Figure]:
+    """What large scenes and a running bake cost Blender."""
+    folder.mkdir()
+    with_blender("add_on", folder)
+    for row in json.loads((folder / "figures.json").read_text(encoding="utf-8")):
+        yield Figure(**row)
+
+
+def with_blender(module: str, folder: Path) -> None:
+    """Run one of the modules beside this one in a process of its own, which loads the Blender module."""
+    command = [sys.executable, "-m", f"tests.benchmarks.{module}", str(folder)]
     result = subprocess.run(
         command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=TIMEOUT, check=False
     )
     if result.returncode:
-        raise SystemExit(f"the demo scene could not be read:\n{result.stdout}{result.stderr}")
-    return Job.load(folder)
+        raise SystemExit(f"{module} failed:\n{result.stdout}{result.stderr}")
 
 
 def field_figures(job: Job) -> Iterator[Figure]:
@@ -153,6 +167,7 @@ def main() -> int:
         folder = Path(name)
         show(bake_figures(folder))
         job = demo_job(folder / "job")
+        show(add_on_figures(folder / "add_on"))
         show(field_figures(job))
         show(tracer_figures(job.scene, job.emitters[0].trajectory.positions[0], job.listener.trajectory.positions[0]))
         show(package_figures())
