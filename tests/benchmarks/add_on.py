@@ -1,4 +1,4 @@
-"""Figures of the add-on, measured in the Blender module: python -m tests.benchmarks.add_on FOLDER writes figures.json."""
+"""Figures of the add-on in the Blender module: python -m tests.benchmarks.add_on FOLDER writes figures.json there."""
 
 from __future__ import annotations
 
