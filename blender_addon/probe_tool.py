@@ -80,8 +80,9 @@ class ACOUSTICS_OT_probe(Operator):
         subtype="TRANSLATION",
         options={"SKIP_SAVE"},
     )
-    # What was last read, for scripts.
+    # What was last read, and at which ears in metres: for scripts and views.
     values: ClassVar[dict[str, Any]] = {}
+    ear: ClassVar[tuple[float, ...] | None] = None
     _running: ClassVar[ACOUSTICS_OT_probe | None] = None
 
     @classmethod
@@ -102,7 +103,7 @@ class ACOUSTICS_OT_probe(Operator):
         except UserError as error:
             self.report({"ERROR"}, error.message)
             return {"CANCELLED"}
-        type(self).values = values
+        type(self).values, type(self).ear = values, tuple(place)
         self.report({"INFO"}, "; ".join(words(values)))
         return {"FINISHED"}
 
@@ -200,6 +201,7 @@ class ACOUSTICS_OT_probe(Operator):
             values = self._resident.answer(self._asked)
             if values is not None:
                 type(self).values, self._asked = values, None
+                type(self).ear = tuple(self._asked_where)
                 self._texts = words(values)
         if self._opening is None and self._asked is None and self._ear is not None:
             ear = self._ear * metres_per_unit(scene)

@@ -4,24 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from naf_core.bands import BANDS_HZ, N_BANDS
 from naf_core.edges import find_edges
 from naf_core.errors import UserError
 from naf_core.field import Field
 from naf_core.firstsound import FirstSound
+from naf_core.formats import format_of
 from naf_core.gauges import Energy, gauge_of
+from naf_core.images import find_images, no_images
 from naf_core.job import Job
 from naf_core.loudness import Source, source_at
+from naf_core.render import impulse_response
+from naf_core.report import parameter_lists
 from naf_core.response import EnergyResponse
+from naf_core.responseview import write_response
 from naf_core.scene import Emitter, Scene
 from naf_core.soundlines import sound_lines
 from naf_core.source import Source as SoundFile
 
 QUANTITIES = {"T30": 3, "C50": 2, "D50": 3, "STI": 3}  # and the decimals of each
 
+_RATE = 48_000  # Hz of impulse responses
+_IMAGES = 16  # reflections that are heard one by one in them
 _BENT = 16  # sources whose first sound is looked for round edges: those that may be the loudest
 
 Progress = Callable[[float], None]
@@ -102,6 +111,27 @@ class Answers:
             direct[k] = self._first.energy(places[k : k + 1], points[k : k + 1], sources[k].directivity)[0]
         sent = np.stack([source.sent for source in sources])
         return replace(response, energy=response.energy * sent[:, :, None, None], direct=direct.astype(np.float32))
+
+    def view(self, name: str, point: np.ndarray, path: Path) -> dict[str, Any]:
+        """Write a picture of the impulse response from the emitter ``name`` to ``point`` (3,), see `write_response`.
+
+        Returns "title", "distance_m", "bands_hz" and by band "T30_s", "EDT_s", "C50_dB", "G_dB" (ISO 3382-1).
+        """
+        emitter = self.emitter(name)
+        source = next((source for source in self.sources if source.name == name), None)
+        source = source or source_at(emitter, np.ones(N_BANDS), 0.0)
+        response = self.respond([source], point)
+        images = no_images(1)
+        if source.directivity is None:
+            images = find_images(self.job.scene, self.field.caster, source.position[None], point[None], _IMAGES)
+        samples = impulse_response(response[0], _RATE, format_of("mono"), self.job.seed, images)
+        parameters = parameter_lists(response[0])
+        distance = round(float(response.distance[0]), 2)
+        place = ", ".join(f"{x:.2f}" for x in point)
+        subtitle = f"Impulse response at {place} m, {distance:g} m away, frame {self.job.frame_start}"
+        write_response(path, response[0], samples[:, 0], _RATE, name, subtitle)
+        told = {key: parameters[key] for key in ("T30_s", "EDT_s", "C50_dB", "G_dB")}
+        return {"title": name, "distance_m": distance, "bands_hz": list(BANDS_HZ), **told}
 
     def lines(self, name: str, point: np.ndarray, order: int) -> list[dict[str, Any]]:
         """The lines from the emitter ``name`` to ``point`` (3,), see `sound_lines`; raises UserError without it."""

@@ -65,6 +65,8 @@ class Dialogue:
         if ask == "lines":
             order = min(max(question.whole("order"), 0), MAX_ORDER)
             return {"lines": self._answers.lines(question.text("emitter"), point, order)}
+        if ask == "view":
+            return self._answers.view(question.text("emitter"), point, Path(question.text("picture")))
         raise UserError(f"“{ask}” is no question.")
 
     def _progress(self, fraction: float) -> None:

@@ -19,7 +19,7 @@ from naf_core.loudness import Source
 from naf_core.quantities import QUANTITIES, tick_of
 from naf_core.survey import FloorValues
 
-_PAPER, _INK, _FAINT, _WALL = (250, 250, 247), (34, 38, 46), (110, 116, 126), (46, 50, 58)
+PAPER, INK, FAINT, _WALL = (250, 250, 247), (34, 38, 46), (110, 116, 126), (46, 50, 58)
 _LONGEST = 90  # letters of any text
 _LONG_SIDE = 1080  # pixels of the map's longer side on the plate
 _MARGIN, _HEAD, _FOOT, _BAR = 56, 112, 84, 150
@@ -43,7 +43,7 @@ def write_texels(path: Path, result: FloorValues, limits: tuple[float, float], f
         nearest = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
         rgb = rgb[tuple(nearest)]
     rgba = np.dstack([rgb, np.where(known, 255, 0).astype(np.uint8)])
-    _save(Image.fromarray(rgba[::-1]), path)
+    save_png(Image.fromarray(rgba[::-1]), path)
 
 
 def write_plate(
@@ -63,11 +63,11 @@ def write_plate(
     whole = len(storeys) * (height + _BETWEEN) - _BETWEEN
     # Seen from above, whichever way round the floor's sides are given.
     mirrored = np.cross(floor.u, floor.v) @ floor.normal < 0.0
-    page = Image.new("RGB", (max(2 * _MARGIN + width + _BAR, 760), _HEAD + whole + _FOOT), _PAPER)
+    page = Image.new("RGB", (max(2 * _MARGIN + width + _BAR, 760), _HEAD + whole + _FOOT), PAPER)
     left = _MARGIN
     draw = ImageDraw.Draw(page)
-    _write(draw, (left, 34), title, 30, _INK)
-    _write(draw, (left, 74), subtitle, 17, _FAINT)
+    write_text(draw, (left, 34), title, 30, INK)
+    write_text(draw, (left, 74), subtitle, 17, FAINT)
     bar_height = min(whole, 640)
     corner = (left + width + 44, _HEAD + (whole - bar_height) // 2)
     _draw_bar(page, corner, bar_height, limits, floor.quantity, floor.unit, floor.palette)
@@ -85,7 +85,7 @@ def write_plate(
                 continue
             across = 1.0 - across if mirrored else across
             _draw_marker(draw, (left + across * width, top + (1.0 - up) * height), source.name, taken)
-    _save(page, path)
+    save_png(page, path)
 
 
 def write_with_legend(
@@ -105,15 +105,15 @@ def write_with_legend(
     except (OSError, Image.DecompressionBombError) as error:
         raise UserError(f"{picture} cannot be read as a picture ({error}): render again.") from error
     width, height = shown.size
-    page = Image.new("RGB", (max(2 * _MARGIN + width + _BAR, 760), _HEAD + height + _MARGIN), _PAPER)
+    page = Image.new("RGB", (max(2 * _MARGIN + width + _BAR, 760), _HEAD + height + _MARGIN), PAPER)
     page.paste(shown, (_MARGIN, _HEAD))
     draw = ImageDraw.Draw(page)
-    _write(draw, (_MARGIN, 34), title, 30, _INK)
-    _write(draw, (_MARGIN, 74), subtitle, 17, _FAINT)
+    write_text(draw, (_MARGIN, 34), title, 30, INK)
+    write_text(draw, (_MARGIN, 74), subtitle, 17, FAINT)
     bar_height = min(height, 640)
     corner = (_MARGIN + width + 44, _HEAD + (height - bar_height) // 2)
     _draw_bar(page, corner, bar_height, limits, quantity, unit, palette)
-    _save(page, path)
+    save_png(page, path)
 
 
 def _storey_of(storeys: Sequence[FloorMap], position: np.ndarray) -> int:
@@ -125,7 +125,8 @@ def _storey_of(storeys: Sequence[FloorMap], position: np.ndarray) -> int:
     return max(below, key=lambda k: heights[k], default=0)
 
 
-def _save(picture: Image.Image, path: Path) -> None:
+def save_png(picture: Image.Image, path: Path) -> None:
+    """Write a picture beside ``path`` and then give it its name; raises UserError."""
     part = path.with_name(path.name + ".part")
     try:
         picture.save(part, format="PNG")
@@ -159,7 +160,7 @@ def _painted(
     cover = _smooth_edge(weight)[..., None]
     # Where something solid meets the map, its own edge must not let the paper through.
     wall = _smooth_edge(_enlarge((solid | ndimage.binary_dilation(solid) & known).astype(float), shape))[..., None]
-    ground = wall * _WALL + (1.0 - wall) * _PAPER
+    ground = wall * _WALL + (1.0 - wall) * PAPER
     return Image.fromarray((rgb * cover + ground * (1.0 - cover)).round().astype(np.uint8))
 
 
@@ -227,17 +228,17 @@ def _draw_bar(
     ramp = colours(np.linspace(high, low, height)[:, None].repeat(22, axis=1), limits, palette)
     page.paste(Image.fromarray(ramp), (x, y))
     draw = ImageDraw.Draw(page)
-    _write(draw, (x, y - 32), unit or quantity, 17, _INK)
+    write_text(draw, (x, y - 32), unit or quantity, 17, INK)
     step, tick = _step(limits, quantity), tick_of(quantity, limits)
     decimals = QUANTITIES[quantity].decimals
     for count in range(math.ceil(low / step - 1e-6), math.floor(high / step + 1e-6) + 1):
         value = count * step
         row = y + (high - value) / (high - low) * (height - 1)
         if abs(value / tick - round(value / tick)) > 1e-6:
-            draw.line([(x + 22, row), (x + 25, row)], fill=_FAINT, width=1)
+            draw.line([(x + 22, row), (x + 25, row)], fill=FAINT, width=1)
             continue
-        draw.line([(x + 22, row), (x + 29, row)], fill=_FAINT, width=1)
-        _write(draw, (x + 36, row), f"{value:.{decimals}f}", 16, _INK, anchor="lm")
+        draw.line([(x + 22, row), (x + 29, row)], fill=FAINT, width=1)
+        write_text(draw, (x + 36, row), f"{value:.{decimals}f}", 16, INK, anchor="lm")
 
 
 def _draw_scale(draw: ImageDraw.ImageDraw, corner: tuple[int, int], pixels_per_metre: float, width: int) -> None:
@@ -247,10 +248,10 @@ def _draw_scale(draw: ImageDraw.ImageDraw, corner: tuple[int, int], pixels_per_m
     length = max(m * power for m in (1.0, 2.0, 5.0) if m * power <= most)
     x, y = corner
     end = x + length * pixels_per_metre
-    draw.line([(x, y), (end, y)], fill=_INK, width=3)
+    draw.line([(x, y), (end, y)], fill=INK, width=3)
     for tick in (x, end):
-        draw.line([(tick, y - 6), (tick, y + 6)], fill=_INK, width=2)
-    _write(draw, (end + 14, y), f"{length:g} m", 17, _INK, anchor="lm")
+        draw.line([(tick, y - 6), (tick, y + 6)], fill=INK, width=2)
+    write_text(draw, (end + 14, y), f"{length:g} m", 17, INK, anchor="lm")
 
 
 def _draw_marker(
@@ -266,17 +267,17 @@ def _draw_marker(
     boxes = [(a - 3, b - 3, a + w + 3, b + h + 3) for a, b in places]
     best = min(range(len(places)), key=lambda k: (sum(_overlap(boxes[k], other) for other in taken), k))
     taken += [boxes[best], (x - 9, y - 9, x + 9, y + 9)]
-    draw.text(places[best], text, fill="white", font=font, anchor="lt", stroke_width=2, stroke_fill=_INK)
-    draw.ellipse((x - 9, y - 9, x + 9, y + 9), fill=_INK)
+    draw.text(places[best], text, fill="white", font=font, anchor="lt", stroke_width=2, stroke_fill=INK)
+    draw.ellipse((x - 9, y - 9, x + 9, y + 9), fill=INK)
     draw.ellipse((x - 7, y - 7, x + 7, y + 7), fill="white")
-    draw.ellipse((x - 3, y - 3, x + 3, y + 3), fill=_INK)
+    draw.ellipse((x - 3, y - 3, x + 3, y + 3), fill=INK)
 
 
 def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> float:
     return max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
 
 
-def _write(
+def write_text(
     draw: ImageDraw.ImageDraw,
     place: tuple[float, float],
     text: str,
@@ -284,6 +285,7 @@ def _write(
     colour: tuple[int, int, int],
     anchor: str = "lm",
 ) -> None:
+    """Write ``text`` at ``place``, where its ``anchor`` (Pillow's) lies, in a font that has its letters."""
     font, text = _font(text, size)
     draw.text(place, text, fill=colour, font=font, anchor=anchor)
 

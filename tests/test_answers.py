@@ -92,3 +92,14 @@ def test_where_nothing_sounds_nothing_is_known(job: Job, tmp_path: Path) -> None
     silent = Emitter("Silent", Trajectory([0.0], [(1, 1, 1)]), job.emitters[0].sound, gain=0.0)
     found = Answers(Job("answers", ROOM, (silent,), None, tmp_path))
     assert found.hear(np.ones(3)) == dict.fromkeys(("level", "T30", "C50", "D50", "STI", "loudest")) | {"sources": []}
+
+
+def test_a_view_has_a_picture_and_numbers_by_band(job: Job, tmp_path: Path) -> None:
+    found = Answers(job)
+    told = found.view("Near", np.array([3.0, 5.0, 1.5]), tmp_path / "view.png")
+    assert (tmp_path / "view.png").stat().st_size > 10_000
+    assert len(told["bands_hz"]) == 8
+    assert told["T30_s"] == pytest.approx([0.5] * 8, abs=0.02)
+    assert all(len(told[key]) == 8 for key in ("EDT_s", "C50_dB", "G_dB"))
+    told = found.view("Far", np.array([3.0, 5.0, 1.5]), tmp_path / "far.png")  # with a cone
+    assert told["distance_m"] == pytest.approx(4.0)

@@ -159,7 +159,7 @@ def test_the_colours_of_the_bar_are_those_of_its_numbers(tmp_path, monkeypatch, 
     def note(draw, place, text, size, colour, anchor="lm"):
         written.append((place, text))
 
-    monkeypatch.setattr("naf_core.picture._write", note)
+    monkeypatch.setattr("naf_core.picture.write_text", note)
     ground = floor(quantity=quantity)
     result = FloorValues(np.full((20, 30), 0.5 * sum(limits)), np.zeros((20, 30), bool))
     pixels = plate(tmp_path / "plate.png", result=result, limits=limits, floor=ground, sources=[])
