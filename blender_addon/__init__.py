@@ -9,6 +9,7 @@ from . import (
     fixes,
     inside,
     inspection,
+    lines,
     map_export,
     operators,
     overlay,
@@ -20,6 +21,7 @@ from . import (
     resident,
     shell,
     upkeep,
+    views,
     words,
 )
 
@@ -36,6 +38,8 @@ _MODULES = (
     shell,
     resident,
     probe_tool,
+    lines,
+    views,
     map_export,
     panels,
     property_panels,

@@ -281,6 +281,8 @@ MENU = (
     ("acoustics.bake", "PLAY_SOUND"),
     ("acoustics.loudness_map", "IMAGE_DATA"),
     ("acoustics.probe", "EYEDROPPER"),
+    ("acoustics.response_view", "FCURVE"),
+    ("acoustics.show_lines", "LIGHT_SPOT"),
     ("acoustics.clear", "TRASH"),
     None,
     ("acoustics.show_map", "HIDE_OFF"),

@@ -10,7 +10,7 @@ from itertools import islice
 import bpy
 from bpy.types import Context, Panel, UILayout
 
-from . import checklist, drawing, folds, sheet, strips
+from . import checklist, drawing, folds, lines, sheet, strips
 from .operators import Activity
 from .words import said
 
@@ -45,6 +45,8 @@ class ACOUSTICS_PT_main(_Sidebar, Panel):
             column.operator("acoustics.cancel", icon="X")
         row = layout.row(align=True)
         row.operator("acoustics.probe", text="Probe", icon="EYEDROPPER")
+        row.operator("acoustics.response_view", text="Response", icon="FCURVE")
+        row.operator("acoustics.show_lines", text="Lines", icon="LIGHT_SPOT", depress=lines.shown())
         layout.operator("acoustics.clear", text="Clear", icon="TRASH")
         draw_baked(layout, context.scene)
         found = next(sheet.own_sheets(context.scene), None)

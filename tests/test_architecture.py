@@ -39,7 +39,7 @@ LAYERS = (
     ("shade",),
     ("survey",),
     ("probes", "render", "picture"),
-    ("pairs",),
+    ("pairs", "responseview"),
     ("features",),
     ("decoder",),
     ("field", "recorded"),
