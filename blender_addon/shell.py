@@ -18,8 +18,8 @@ from .operators import free, redraw
 from .reader import as_it_was, frames_of
 from .visibility import as_rendered
 
-COLOUR = (0.1, 0.8, 1.0, 0.6)
-MOST_LINES = 1_000_000  # that are drawn: more would stop the view
+COLOUR = (0.1, 0.8, 1.0)
+MOST_LINES = 200_000  # that are drawn, the longest of all: more would slow the view down
 
 _handles: list[object] = []
 
@@ -83,7 +83,7 @@ class ACOUSTICS_OT_show_geometry(Operator):
             self.report({"ERROR"}, error.message)
             return {"CANCELLED"}
         facts, unit = reading.facts, metres_per_unit(context.scene)
-        lines = sides(reading.scene)[: 2 * MOST_LINES] / unit
+        lines = sides(reading.scene) / np.float32(unit)
         Shown.shell = Shell(
             place_of(context.scene), facts["modelled"], facts["triangles"], facts["frame"], course, lines
         )
@@ -93,11 +93,15 @@ class ACOUSTICS_OT_show_geometry(Operator):
 
 
 def sides(scene: Scene) -> np.ndarray:
-    """The ends (2 n, 3) in metres of the sides of all triangles, each side once."""
+    """The ends (2 n, 3) in metres of the sides of all triangles, each side once; the longest where there are many."""
     start, end = scene.triangles.T.ravel(), np.roll(scene.triangles, -1, axis=1).T.ravel()
     key = np.minimum(start, end) * np.int64(len(scene.vertices)) + np.maximum(start, end)
     first = np.unique(key, return_index=True)[1]
-    return scene.vertices[np.stack([start[first], end[first]], axis=1).ravel()].astype(np.float32)
+    ends = scene.vertices[np.stack([start[first], end[first]], axis=1)]
+    if len(ends) > MOST_LINES:
+        length = np.linalg.norm(ends[:, 1] - ends[:, 0], axis=1)
+        ends = ends[np.argpartition(-length, MOST_LINES)[:MOST_LINES]]
+    return ends.reshape(-1, 3).astype(np.float32)
 
 
 def text_of(shell: Shell) -> str:
@@ -133,24 +137,17 @@ def draw() -> None:
     import gpu
     from gpu_extras.batch import batch_for_shader
 
-    if shell.lines is not _Batch.lines:
-        shader = gpu.shader.from_builtin("UNIFORM_COLOR")
-        _Batch.lines, _Batch.shader = shell.lines, shader
-        _Batch.batch = batch_for_shader(shader, "LINES", {"pos": shell.lines})
+    # Made anew each time: what is kept on the graphics card crashes Blender where a script ends it.
+    shader = gpu.shader.from_builtin("UNIFORM_COLOR")
+    batch = batch_for_shader(shader, "LINES", {"pos": shell.lines})
     gpu.state.blend_set("ALPHA")
-    gpu.state.depth_test_set("LESS_EQUAL")
-    _Batch.shader.uniform_float("color", COLOUR)
-    _Batch.batch.draw(_Batch.shader)
+    # Faintly through everything, since a line within a surface may be hidden by it, and clearly what is in front.
+    for test, strength in (("NONE", 0.15), ("LESS_EQUAL", 0.7)):
+        gpu.state.depth_test_set(test)
+        shader.uniform_float("color", (*COLOUR, strength))
+        batch.draw(shader)
     gpu.state.depth_test_set("NONE")
     gpu.state.blend_set("NONE")
-
-
-class _Batch:
-    """What was sent to the graphics card last, for these lines."""
-
-    lines: ClassVar[np.ndarray | None] = None
-    shader: ClassVar[object] = None
-    batch: ClassVar[object] = None
 
 
 def register() -> None:
@@ -161,6 +158,6 @@ def register() -> None:
 
 def unregister() -> None:
     """Undo `register`."""
-    Shown.shell = _Batch.lines = _Batch.shader = _Batch.batch = None
+    Shown.shell = None
     bpy.types.SpaceView3D.draw_handler_remove(_handles.pop(), "WINDOW")
     bpy.utils.unregister_class(ACOUSTICS_OT_show_geometry)
