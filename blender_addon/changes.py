@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
@@ -11,12 +12,13 @@ import bpy
 import numpy as np
 
 from .animation import curves_of
-from .geometry import boxes
+from .geometry import boxes, metres_per_unit
+from .object_properties import SOLID_TYPES
 from .visibility import as_rendered
 
 STEP = 0.25  # m that something moves from one state of the room to the next, where few states are enough for that
 STILL = 0.01  # m: what moves by less stands still
-SMALL = 0.5  # m: what is smaller from corner to corner changes no room
+SMALL = 1.0  # m: what is smaller from corner to corner, as a chair or a toy, changes no room
 MOST = 8  # states
 SCAN_SECONDS = 5.0  # that a state costs in a bake, by experience
 LOOKS = 64  # frames at which the scene is looked at; as many more where it changes
@@ -104,15 +106,25 @@ def animated(objects: Sequence[bpy.types.Object]) -> Iterator[bpy.types.Object]:
 
 
 def movers_of(scene: bpy.types.Scene) -> tuple[str, ...]:
-    """Names of what is solid in a scene, or carries what is, and may move: by its properties, without a look at it."""
+    """Names of what may move and change the room: by its properties, without a look at it at other frames."""
     now = time.monotonic()
     asked, names = _known.get(scene.session_uid, (-_LOOK_AGAIN_S, ()))
     if now - asked >= _LOOK_AGAIN_S:
-        found = (item for item in animated(scene.objects) if item.acoustics.surface != "IGNORED")
-        names = tuple(item.name for item in found)
+        least = SMALL / metres_per_unit(scene)
+        names = tuple(item.name for item in animated(scene.objects) if _largest(item) >= least)
         _known.clear()
         _known[scene.session_uid] = now, names
     return names
+
+
+def _largest(item: bpy.types.Object) -> float:
+    """How large the largest solid thing is, from corner to corner, that an object is or carries, in Blender's unit."""
+    if item.acoustics.surface == "IGNORED":
+        return 0.0
+    if item.instance_collection is not None:
+        return math.inf
+    own = item.dimensions.length if item.type in SOLID_TYPES else 0.0
+    return max([own, *map(_largest, item.children)])
 
 
 class Look:

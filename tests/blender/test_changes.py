@@ -152,6 +152,11 @@ def test_the_cost_stands_in_the_check_list_before_the_bake(door, key: Callable) 
     assert shell.text_of(shell.Shown.of(bpy.context.scene)).endswith("s of scanning")
     door.acoustics.surface = "IGNORED"
     assert said() == []
+    door.acoustics.surface = "SOLID"
+    shell.Shown.shell = None
+    door.scale *= 0.3
+    bpy.context.view_layer.update()
+    assert said() == []  # smaller than a metre
 
 
 def test_the_job_has_the_states(door, key: Callable, acoustics: dict) -> None:
