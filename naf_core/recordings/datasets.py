@@ -60,9 +60,9 @@ def r3vival(condition: str, folder: Path | None = None) -> RecordingSet:
             "One receiver and 34 sources on its height, 30 of them directional and facing it: nothing is shown of other"
             " receivers, nor of how sources radiate elsewhere.",
             "Delays were set from the positions, which are partly estimated (0.02 to 0.15 m).",
-            "Levels between the two types of loudspeaker are unknown: each type was scaled to a unit direct sound. The four"
-            " that radiate in all directions then excite the room by about 5 dB more, wherever they stand: a method that"
-            " knows only places takes this for one of the corners.",
+            "Levels between the two types of loudspeaker are unknown: each type was scaled to a unit direct sound. The"
+            " four that radiate in all directions then excite the room by some 5 dB more, wherever they stand: who knows"
+            " only places takes this for one of the corners.",
         ),
     )
     found = aligned(found, direct)
