@@ -61,7 +61,7 @@ def r3vival(condition: str, folder: Path | None = None) -> RecordingSet:
             " receivers, nor of how sources radiate elsewhere.",
             "Delays were set from the positions, which are partly estimated (0.02 to 0.15 m).",
             "Levels between the two types of loudspeaker are unknown: each type was scaled to a unit direct sound. The"
-            " four that radiate in all directions then excite the room by some 5 dB more, wherever they stand: who knows"
+            " four that radiate in all directions then excite the room by 9 dB more, wherever they stand: who knows"
             " only places takes this for one of the corners.",
         ),
     )
