@@ -11,6 +11,8 @@ import pytest
 from blender_addon import drawing, panels, property_panels
 from blender_addon.operators import Activity
 
+BUTTONS = ["[bake]", "[loudness_map]", "[probe]", "[response_view]", "[show_lines]", "[clear]"]
+
 
 class Layout:
     """Notes labels, properties and operators, and checks that these exist."""
@@ -60,7 +62,7 @@ def drawn(panel: type, **changes) -> list[str]:
 
 
 def test_the_buttons() -> None:
-    assert drawn(panels.ACOUSTICS_PT_main) == ["[bake]", "[loudness_map]", "[probe]", "[clear]"]
+    assert drawn(panels.ACOUSTICS_PT_main) == BUTTONS
 
 
 def test_after_a_bake_the_scale_the_hint_and_the_warnings_show(scene) -> None:
@@ -76,7 +78,7 @@ def test_after_a_bake_the_scale_the_hint_and_the_warnings_show(scene) -> None:
 def test_warnings_of_another_file_do_not_show(scene) -> None:
     bpy.ops.acoustics.bake()
     bpy.ops.wm.read_factory_settings(use_empty=True)
-    assert drawn(panels.ACOUSTICS_PT_main) == ["[bake]", "[loudness_map]", "[probe]", "[clear]"]
+    assert drawn(panels.ACOUSTICS_PT_main) == BUTTONS
 
 
 def test_while_a_job_runs_it_takes_the_place_of_the_buttons(monkeypatch: pytest.MonkeyPatch) -> None:

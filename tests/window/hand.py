@@ -112,6 +112,12 @@ class Hand:
         x, y = yield from self.find(operator, **where)
         yield from self.click(x, y)
 
+    def open_only(self, label: str) -> Steps:
+        """Open the panel with a label among the properties by searching for it."""
+        space = self.area("PROPERTIES").spaces.active
+        space.search_filter = label
+        yield 1.0
+
     def until(self, happened: Callable[[], object], seconds: float, what: str) -> Steps:
         """Wait until something has happened."""
         end = time.monotonic() + seconds
