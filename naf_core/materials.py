@@ -52,8 +52,10 @@ class Material:
 def _eight(head: str, name: str, values: Sequence[float], range_: str) -> tuple[float, ...]:
     """``values`` as eight floats, or a UserError that says ``head``, the bands and the remedy."""
     try:
+        if any(isinstance(value, str | bytes | bool) for value in (values, *values)):
+            raise TypeError  # which float() would read as numbers
         numbers = tuple(float(value) for value in values)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         message = f"{head} must be eight numbers {range_}, one for each of the bands {_BANDS_TEXT}."
         raise UserError(message, name) from None
     if len(numbers) != N_BANDS:
@@ -63,7 +65,7 @@ def _eight(head: str, name: str, values: Sequence[float], range_: str) -> tuple[
 
 def _losses(name: str, values: Sequence[float]) -> tuple[float, ...]:
     """``values`` as eight floats in dB, 0 to infinity, or a UserError as above."""
-    head = f"Material {name!r}: transmission loss"
+    head = f"Material “{name}”: transmission loss"
     numbers = _eight(head, name, values, "of dB from 0 up")
     for hz, number in zip(BANDS_HZ, numbers, strict=True):
         if not number >= 0.0:  # also refuses NaN
@@ -73,7 +75,7 @@ def _losses(name: str, values: Sequence[float]) -> tuple[float, ...]:
 
 def _fractions(name: str, quantity: str, values: Sequence[float]) -> tuple[float, ...]:
     """``values`` as eight floats in 0..1, or a UserError that names the material, the band and the remedy."""
-    head = f"Material {name!r}: {quantity}"
+    head = f"Material “{name}”: {quantity}"
     numbers = _eight(head, name, values, "from 0 to 1")
     for hz, number in zip(BANDS_HZ, numbers, strict=True):
         if math.isnan(number):

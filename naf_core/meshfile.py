@@ -18,6 +18,7 @@ from naf_core.scene import Scene
 
 SUFFIXES = (".obj", ".glb", ".ply")
 _MOST_BYTES = 2_000_000_000
+_MOST_JSON_BYTES = 64_000_000
 
 # What trimesh raises on files that are cut off, altered or of another format.
 _DAMAGE = (
@@ -48,20 +49,23 @@ def read_mesh(path: str | Path, materials: Mapping[str, Material] | None = None)
     """
     path = Path(path)
     parts = _parts(path)
-    chosen: dict[str, Material] = {}
-    notes = []
+    chosen: dict[str, int] = {}  # number of the material of each name
+    meant: list[Material] = []
+    notes: list[str] = []
     vertices, triangles, index, offset = [], [], [], 0
     for points, faces, name in parts:
         if name not in chosen:
-            chosen[name], note = _material(name, materials or {})
+            material, note = _material(name, materials or {})
+            chosen[name] = len(meant)
+            meant.append(material)
             notes += [note] if note else []
         vertices.append(points)
         triangles.append(faces + offset)
-        index.append(np.full(len(faces), list(chosen).index(name)))
+        index.append(np.full(len(faces), chosen[name]))
         offset += len(points)
     if not sum(map(len, triangles)):
         raise UserError(f"{path} holds no triangles: give a file with a mesh.")
-    scene = Scene(np.concatenate(vertices), np.concatenate(triangles), np.concatenate(index), list(chosen.values()))
+    scene = Scene(np.concatenate(vertices), np.concatenate(triangles), np.concatenate(index), meant)
     return scene, notes
 
 
@@ -73,6 +77,8 @@ def read_materials(path: str | Path) -> dict[str, Material]:
     """
     path = Path(path)
     try:
+        if path.stat().st_size > _MOST_JSON_BYTES:
+            raise UserError(f"{path} is larger than {_MOST_JSON_BYTES / 1e6:g} MB: give a file of materials.")
         entries = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} cannot be read as JSON: {error}") from error
@@ -93,7 +99,8 @@ def read_materials(path: str | Path) -> dict[str, Material]:
 def _material(name: str, materials: Mapping[str, Material]) -> tuple[Material, str]:
     """The material meant by ``name``, and what to say about it."""
     plain = re.sub(r"\.\d{3,}$", "", name)  # Blender numbers copies: plaster.001
-    for key in (name, plain):
+    alike = {key.replace(" ", "_"): key for key in materials}  # as it writes names to OBJ files
+    for key in (name, plain, alike.get(name), alike.get(plain)):
         if key in materials:
             return materials[key], ""
     if "default" in materials:
@@ -139,7 +146,8 @@ def _parts(path: Path) -> list[tuple[np.ndarray, np.ndarray, str]]:
             points = np.asarray(mesh.vertices, np.float64) @ transform[:3, :3].T + transform[:3, 3]
             if kind == "glb":
                 points = points[:, [0, 2, 1]] * (1.0, -1.0, 1.0)
-            name = getattr(getattr(mesh.visual, "material", None), "name", None)
+            # A PLY file has no materials; trimesh may make one up.
+            name = None if kind == "ply" else getattr(getattr(mesh.visual, "material", None), "name", None)
             parts.append((points, np.asarray(mesh.faces), str(name or "")))
     except _DAMAGE as error:
         raise UserError(f"{path} cannot be read as a .{kind} file: {error}") from error

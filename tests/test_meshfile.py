@@ -83,6 +83,21 @@ def test_names_lead_to_materials(tmp_path):
     assert "Concrete wall" in notes[0]
 
 
+def test_names_that_blender_wrote_without_spaces_are_known(tmp_path):
+    (tmp_path / "room.obj").write_text(OBJ.replace("My carpet", "My_carpet"))
+    scene, notes = read_mesh(tmp_path / "room.obj", {"My carpet": SOFT})
+    assert SOFT in scene.materials
+    assert not any("carpet" in note for note in notes)
+
+
+def test_a_ply_with_texture_coordinates_has_no_material_either(tmp_path):
+    mesh = trimesh.creation.box((2, 3, 4))
+    mesh.visual = trimesh.visual.TextureVisuals(uv=np.zeros((8, 2)))
+    mesh.export(tmp_path / "room.ply")
+    _, notes = read_mesh(tmp_path / "room.ply")
+    assert "What has no material" in notes[0]
+
+
 def test_materials_are_read_from_json(tmp_path):
     path = tmp_path / "materials.json"
     path.write_text(json.dumps({"wall": {"absorption": [0.1] * 8, "scattering": [0.2] * 8}}))
@@ -120,6 +135,14 @@ def test_materials_of_another_form_are_refused(tmp_path, text):
     path = tmp_path / "materials.json"
     path.write_text(text)
     with pytest.raises(UserError):
+        read_materials(path)
+
+
+def test_a_file_too_large_for_materials_is_refused(tmp_path):
+    path = tmp_path / "materials.json"
+    with path.open("wb") as file:
+        file.truncate(70_000_000)
+    with pytest.raises(UserError, match="larger than 64 MB"):
         read_materials(path)
 
 
