@@ -90,13 +90,19 @@ def _fix(kind: str, label: str, item: bpy.types.Object) -> Remedy | None:
 
 
 def _in_shown_collection(item: bpy.types.Object) -> bool:
-    """Whether a render of the current view layer shows a collection that an object is in."""
-    own = set(item.users_collection)
-    layers = [bpy.context.view_layer.layer_collection]
+    """Whether a render of the current view layer shows a collection that an object is in; that is known for a while."""
+    view_layer, now = bpy.context.view_layer, time.monotonic()
+    key = bpy.data.filepath, view_layer.id_data.name, view_layer.name, item.name
+    if now - _shown.get(key, -_LOOK_AGAIN_S) < _LOOK_AGAIN_S:
+        return True
+    layers = [view_layer.layer_collection]
     for layer in layers:  # grows while it is walked
         if layer.exclude or layer.collection.hide_render:
             continue
-        if layer.collection in own:
+        if item.name in layer.collection.objects:
+            if len(_shown) > 1000:
+                _shown.clear()
+            _shown[key] = now
             return True
         layers.extend(layer.children)
     return False
@@ -223,6 +229,7 @@ def materials_of(scene: bpy.types.Scene) -> list[bpy.types.Material]:
     return [m for m in bpy.data.materials if m.users and not m.is_grease_pencil and not m.get(sheet.MARK)]
 
 
+_shown: dict[tuple[str, ...], float] = {}  # when objects were last seen in a collection that renders show
 _seen: dict[str, tuple[float, bool]] = {}
 
 
