@@ -48,7 +48,7 @@ def draw_more(layout: UILayout, count: int, shown: int) -> None:
 def draw_remedy(layout: UILayout, remedy: Remedy | None) -> None:
     """The button that mends something."""
     if remedy is not None:
-        button = layout.operator(remedy.operator, text=said(remedy.label))
+        button = layout.operator(remedy.operator, text=said(remedy.label), translate=False)
         for name, value in remedy.options.items():
             setattr(button, name, value)
 
@@ -67,9 +67,8 @@ def draw_all(layout: UILayout, settings: bpy.types.PropertyGroup, *names: str) -
 
 def draw_values(layout: UILayout, values: Material) -> None:
     """Absorption and scattering over the bands, as a picture and in numbers."""
-    split = layout.split(factor=0.45)
-    split.template_icon(icon_value=curve.icon(values.absorption, values.scattering), scale=curve.SCALE)
-    grid = split.grid_flow(row_major=True, columns=3, even_columns=True, align=True)
+    layout.template_icon(icon_value=curve.icon(values.absorption, values.scattering), scale=curve.SCALE)
+    grid = layout.grid_flow(row_major=True, columns=3, even_columns=True, align=True)
     for text in ("Hz", "absorbs", "scatters"):
         grid.label(text=text)
     for hertz, absorbed, scattered in zip(BANDS_HZ, values.absorption, values.scattering, strict=True):

@@ -40,13 +40,13 @@ class ACOUSTICS_OT_look_inside(Operator):
 
     def execute(self, context: Context) -> set[str]:
         if context.space_data.local_view is not None:
-            return bpy.ops.view3d.localview(frame_selected=False)
+            return bpy.ops.view3d.localview()
         shown = list(below_heads(context))
         # Blender takes what is selected; what cannot be selected, as the map, joins afterwards.
         selected = [item.select_get() for item in shown]
         for item in shown:
             item.select_set(True)
-        outcome = bpy.ops.view3d.localview(frame_selected=False)
+        outcome = bpy.ops.view3d.localview()  # and frames it; leaving brings the old view back
         for item, was in zip(shown, selected, strict=True):
             item.select_set(was)
             if outcome == {"FINISHED"}:

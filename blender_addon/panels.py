@@ -70,7 +70,7 @@ class ACOUSTICS_PT_check(_Sidebar, Panel):
         drawing.split_properties(layout)
         layout.prop(settings, "listener")
         if settings.listener is None and scene.camera is not None:
-            layout.label(text=said(f"Active camera: {scene.camera.name}"), icon="CAMERA_DATA")
+            layout.label(text=said(f"Active camera: {scene.camera.name}"), icon="CAMERA_DATA", translate=False)
         speakers = checklist.speakers_in(scene)
         column = layout.column(align=True)
         column.use_property_split = False
@@ -100,7 +100,8 @@ class ACOUSTICS_PT_materials(_Part, Panel):
         materials = checklist.materials_of(context.scene)
         for material in materials[: 2 * MAX_ROWS]:
             row = column.row(align=True)
-            row.label(text=f"{material.name} → {drawing.choice_text(material, settings)}", icon="MATERIAL")
+            text = f"{material.name} → {drawing.choice_text(material, settings)}"
+            row.label(text=text, icon="MATERIAL", translate=False)
             row.operator("acoustics.find_material", text="", icon="VIEWZOOM").material = material.name
         drawing.draw_more(column, len(materials), 2 * MAX_ROWS)
 
@@ -139,7 +140,7 @@ def draw_speaker(layout: UILayout, item: bpy.types.Object) -> None:
     row.prop(item.acoustics, "include", text="")
     silent = checklist.why_silent(item)
     text = item.name if silent is None else f"{item.name} ({said(silent[0])})"
-    row.label(text=text, icon="SPEAKER" if silent is None else "MUTE_IPO_ON")
+    row.label(text=text, icon="SPEAKER" if silent is None else "MUTE_IPO_ON", translate=False)
     row.prop(item.acoustics, "level", text="dB(A)")
 
 
@@ -157,7 +158,7 @@ def draw_baked(layout: UILayout, scene: bpy.types.Scene) -> None:
         row = layout.row(align=True)
         row.label(text=said(f"{count} tracks in the sequencer"), icon="SEQUENCE")
         row.operator("screen.animation_play", text="", icon="PLAY")
-        row.operator("wm.path_open", text="", icon="FILE_FOLDER").filepath = scene.acoustics.directory
+        row.operator("wm.path_open", text="", icon="FILE_FOLDER").filepath = bpy.path.abspath(scene.acoustics.directory)
 
 
 def draw_found(layout: UILayout, context: Context, found: bpy.types.Object) -> None:

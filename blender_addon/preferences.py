@@ -74,16 +74,19 @@ class AcousticsPreferences(AddonPreferences):
     def draw(self, _context: Context) -> None:
         layout = self.layout
         split_properties(layout)
-        row = layout.row(align=True)
-        row.prop(self, "python")
-        row.operator("acoustics.test_python", text="Test", icon="PLAY")
+        layout.prop(self, "python")
+        split = layout.split(factor=0.4)
+        split.label()
+        split.operator("acoustics.test_python", icon="PLAY")
         if Testing.running is not None:
             layout.label(text="Testing…", icon="SORTTIME")
         elif self.tested and self.tested_python == self.python:
             draw_text(layout, self.tested, "INFO", width=80)
         layout.prop(self, "threads")
         layout.prop(self, "cache")
-        row = layout.row()
+        split = layout.split(factor=0.4)
+        split.label()
+        row = split.row()
         size = size_of(caches())
         row.label(text=f"{size / 1e6:.0f} MB" if size >= 1e6 else "The cache is empty")
         row.operator("acoustics.clear_cache", icon="TRASH")

@@ -82,7 +82,7 @@ class MATERIAL_PT_acoustics(_Properties, Panel):
         if own.mode == "CUSTOM":
             draw_bands(layout, own)
         else:
-            layout.label(text=drawing.choice_text(material, settings), icon="MATERIAL")
+            drawing.draw_text(layout, drawing.choice_text(material, settings), "MATERIAL")
         choice = drawing.choice_of(material, settings)
         if choice is not None:
             drawing.draw_values(layout, choice.material)

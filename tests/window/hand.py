@@ -38,6 +38,7 @@ def work(steps: Steps) -> None:
             os._exit(1)  # the window would ask whether to save
 
     bpy.context.preferences.view.show_splash = False
+    bpy.context.preferences.view.smooth_view = 0
     bpy.app.timers.register(tick, first_interval=1.0, persistent=True)
 
 

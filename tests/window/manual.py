@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import bpy
+from mathutils import Euler, Vector
 
 HERE = Path(__file__).resolve().parent
 sys.path.append(str(HERE))
@@ -60,23 +61,24 @@ def manual() -> Steps:
         bpy.ops.acoustics.show_map()
         bpy.ops.acoustics.look_inside()
         sheet = next(item for item in scene.objects if item.get("loudness_unit") is not None)
-        region = view.region_3d
-        region.view_location = sheet.matrix_world @ (sum((v.co for v in sheet.data.vertices), 0 * sheet.location) / 4)
-        region.view_rotation = (0.85, 0.35, 0.15, 0.36)
-        region.view_distance = 1.5 * max(sheet.dimensions)
+        middle = sum((Vector(corner) for corner in sheet.bound_box), Vector()) / 8.0
+        looking = view.region_3d
+        looking.view_location = sheet.matrix_world @ middle
+        looking.view_rotation = Euler((0.65, 0.0, 0.35)).to_quaternion()
+        looking.view_distance = 1.6 * max(sheet.dimensions)
     hand.area().tag_redraw()
     yield from keep("blender")
     cuts["blender"] = (0, 0, hand.window.width, hand.window.height)
     yield from keep("baked", "UI")
 
     # The strips.
-    timeline = hand.area("DOPESHEET_EDITOR")
-    timeline.ui_type = "SEQUENCE_EDITOR"
+    area = hand.area()
+    area.ui_type = "SEQUENCE_EDITOR"
     yield 1.0
-    with bpy.context.temp_override(window=hand.window, area=timeline, region=hand.region("WINDOW", "SEQUENCE_EDITOR")):
+    with bpy.context.temp_override(window=hand.window, area=area, region=hand.region("WINDOW", "SEQUENCE_EDITOR")):
         bpy.ops.sequencer.view_all()
     yield from keep("strips", None, "SEQUENCE_EDITOR")
-    timeline.ui_type = "TIMELINE"
+    area.ui_type = "VIEW_3D"
 
     # The tabs of materials, Speakers and the scene.
     properties = hand.area("PROPERTIES").spaces.active
