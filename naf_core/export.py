@@ -18,6 +18,8 @@ from naf_core.motion import rotations_at
 from naf_core.report import rounded
 from naf_core.sound import write_sound
 
+_FROM_WALLS = 0.1  # m
+
 # Impulse responses of the pairs of an emitter: from its number, places (n, 3) of it and of the listener, the listener's
 # rotations (n, 3, 3), and times (n,) in s.
 Respond = Callable[[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray], list[np.ndarray]]
@@ -64,7 +66,7 @@ def places_around(field: Field, listener: np.ndarray, spacing: float) -> np.ndar
 
     Raises UserError where there are more than `MAX_IMPULSES` of them, or none.
     """
-    low, high = field.scene.bounds
+    low, high = field.scene.bounds[0] + _FROM_WALLS, field.scene.bounds[1] - _FROM_WALLS
     x, y = (
         listener[axis]
         + spacing

@@ -130,33 +130,39 @@ class _Kernel:
 
     def __init__(self, impulse: np.ndarray) -> None:
         self._impulse, self.taps = impulse, impulse.shape[1]
-        self._spectrum: np.ndarray | None = None
         self._n_fft = 0
 
     def emitted(self, samples: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
         """``samples`` (n,) convolved: blocks (C, ...) to add up, each with its start."""
-        block, spectrum = self._plan(len(samples))
+        block = self._plan(len(samples))
         for at in range(0, len(samples), block):
             part = samples[at : at + block]
             if part.any():
-                whole = fft.irfft(fft.rfft(part, self._n_fft) * spectrum, self._n_fft)
+                whole = self._passed(part)
                 yield at, whole[:, : len(part) + self.taps - 1]
 
     def heard(self, dry: Signal, first: int, last: int) -> Iterator[tuple[int, np.ndarray]]:
         """Samples ``first`` up to ``last`` of ``dry`` convolved, block after block (C, ...), each with its start."""
-        block, spectrum = self._plan(last - first)
+        block = self._plan(last - first)
         reach = self.taps - 1
         for at in range(first, last, block):
             stop = min(at + block, last)
             part = dry.read(at - reach, stop)
             if part.any():
-                whole = fft.irfft(fft.rfft(part, self._n_fft) * spectrum, self._n_fft)
+                whole = self._passed(part)
                 yield at, whole[:, reach : reach + stop - at]
 
-    def _plan(self, length: int) -> tuple[int, np.ndarray]:
-        """Samples a block, and the transformed impulse response for it."""
-        block = max(min(length, max(self.taps, _BLOCK)), 1)
+    def _passed(self, part: np.ndarray) -> np.ndarray:
+        """``part`` (n,) through the filter, (C, ...)."""
+        np.multiply(fft.rfft(part, self._n_fft), self._spectrum, out=self._product)
+        return fft.irfft(self._product, self._n_fft, overwrite_x=True)
+
+    def _plan(self, length: int) -> int:
+        """Samples a block; the impulse response is transformed for it."""
+        count = -(-length // max(self.taps, _BLOCK))
+        block = max(-(-length // max(count, 1)), 1)
         n_fft = fft.next_fast_len(block + self.taps - 1, real=True)
         if n_fft != self._n_fft:
             self._n_fft, self._spectrum = n_fft, fft.rfft(self._impulse, n_fft)
-        return block, self._spectrum
+            self._product = np.empty_like(self._spectrum)
+        return block

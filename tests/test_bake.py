@@ -236,6 +236,78 @@ def test_impulse_responses_of_chosen_frames(tmp_path):
     np.testing.assert_allclose(np.reshape(sofa.Data_IR, (2, 4, -1))[0, :, : len(samples)], samples.T, atol=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore")  # of the package that reads SOFA
+def test_impulse_responses_of_a_grid_of_places(tmp_path):
+    work = job(tmp_path, map=None, impulse_spacing=1.5, impulse_type="both", format="mono", reflections=2)
+    result, _ = bake(work)
+    report = json.loads(Path(result["report"]).read_text(encoding="utf-8"))
+    grid = np.array(report["impulse_grid_m"])
+    assert [3.0, 2.0, 1.6] in grid.tolist() and set(grid[:, 2]) == {1.6}
+    steps = (grid - (3.0, 2.0, 1.6)) / 1.5
+    np.testing.assert_allclose(steps, np.round(steps), atol=1e-6)
+    assert ((grid[:, :2] > 0) & (grid[:, :2] < (6, 5))).all() and len(grid) >= 9
+    sofa = sofar.read_sofa(str(work.output / "ir_Talker_grid.sofa"), verify=True, verbose=False)
+    np.testing.assert_allclose(sofa.ListenerPosition, grid, atol=1e-3)
+    names = [Path(path).name for path in result["impulse_responses"] if "Talker" in path]
+    assert names == [*(f"ir_Talker_grid_{n:04d}.wav" for n in range(1, len(grid) + 1)), "ir_Talker_grid.sofa"]
+    for number, place in enumerate(grid[:5], start=1):
+        samples, _ = soundfile.read(work.output / f"ir_Talker_grid_{number:04d}.wav")
+        onset = np.linalg.norm(np.array([1, 1, 1.5]) - place) / 343.2 * RATE
+        assert np.flatnonzero(np.abs(samples) > 0.05 * np.abs(samples).max())[0] == pytest.approx(onset, abs=2.0)
+
+
+@pytest.mark.parametrize(("spacing", "words"), [(99.0, None), (0.1, "places in the rooms")])
+def test_a_grid_of_too_many_places_is_refused(tmp_path, spacing, words):
+    work = job(tmp_path, map=None, impulse_spacing=spacing, scene=boxes(((0, 0, 0), (60, 50, 3))), reflections=0)
+    if words is None:
+        assert len(bake(work)[0]["impulse_responses"]) == 2
+    else:
+        with pytest.raises(UserError, match=words):
+            bake(work)
+        assert not work.output.exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there are no limits on files elsewhere")
+@pytest.mark.parametrize("limit", [20_000, 90_000])
+def test_a_full_disk_leaves_what_was_there(tmp_path, limit):
+    """A limit on the size of files stands in for the disk: stems, then tracks do not fit."""
+    import resource
+
+    work = job(tmp_path, map=None, format="mono", sample_type="float")
+    work.output.mkdir()
+    (work.output / "mix.wav").write_text("from an earlier bake")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limits[1]))
+    try:
+        with pytest.raises(UserError, match="make room on the disk"):
+            bake(work)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [path.name for path in work.output.iterdir()] == ["mix.wav"]
+    assert (work.output / "mix.wav").read_text() == "from an earlier bake"
+
+
+def test_a_sound_that_vanishes_while_it_is_baked_is_named(tmp_path):
+    work = job(tmp_path, map=None)
+
+    def remove(event: dict) -> None:
+        if event.get("stage") == "render":
+            (tmp_path / "noise.wav").unlink(missing_ok=True)
+
+    with pytest.raises(UserError, match=r"noise\.wav is missing") as caught:
+        run(work, remove, scan=DiffuseField.scan)
+    assert caught.value.object_name == "Talker" and not work.output.exists()
+
+
+def test_pitch_is_heard(tmp_path):
+    soundfile.write(tmp_path / "tone.wav", 0.1 * np.sin(2 * np.pi * 400.0 * np.arange(2 * RATE) / RATE), RATE)
+    talker = Emitter("Talker", still(1, 1, 1.5), str(tmp_path / "tone.wav"), pitch=1.5)
+    result, _ = bake(job(tmp_path, map=None, emitters=(talker,), format="mono", wetness=0.0))
+    samples, _ = soundfile.read(result["mix"])
+    spectrum = np.abs(np.fft.rfft(samples[1000:7000] * np.hanning(6000), 1 << 16))
+    assert np.argmax(spectrum) * RATE / (1 << 16) == pytest.approx(600.0, abs=1.0)
+
+
 def test_without_reflections_the_early_part_is_silent(tmp_path):
     result, _ = bake(job(tmp_path, map=None, parts=True, reflections=0))
     early = [p["file"] for p in result["parts"] if p["part"] == "early"]

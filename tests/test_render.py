@@ -10,9 +10,9 @@ from naf_core.clock import Held
 from naf_core.formats import format_of
 from naf_core.hearing import Hearing
 from naf_core.images import find_images
-from naf_core.motion import key_times
+from naf_core.motion import key_times, rotations_at
 from naf_core.raycast import Raycaster
-from naf_core.render import MAX_TAIL, Rendering, impulse_response
+from naf_core.render import MAX_TAIL, Rendering, _own_seed, impulse_response
 from naf_core.response import FRAME_EDGES, empty_response
 from naf_core.sound import FULL_SCALE_SPL, content_of
 from naf_core.source import Source
@@ -85,16 +85,47 @@ def test_levels_are_those_in_pascals(level, distance):
     assert 20.0 * np.log10(steady) + FULL_SCALE_SPL == pytest.approx(expected, abs=0.15)
 
 
-@pytest.mark.parametrize("fmt", ["binaural", "stereo", "ambix", "ambix-world", "mono"])
-def test_a_still_scene_is_the_convolution_with_its_impulse_response(fmt):
-    """The reverberation differs in its seed only; without it the two are equal sample by sample."""
-    sound = np.random.default_rng(0).standard_normal(RATE // 2).astype(np.float32)
-    heard = play(speaker(), sound, 1.0, fmt)
-    impulse = impulse_response(response([2.0], 0.0)[0], RATE, format_of(fmt))
-    gain = 10 ** ((70.0 - content_of(sound, RATE).level) / 20.0)
-    for channel in range(heard.shape[1]):
-        expected = gain * np.convolve(sound, impulse[:, channel])[: len(heard)]
-        np.testing.assert_allclose(heard[: len(expected), channel], expected, atol=1e-4 * np.abs(heard).max())
+def reflected():
+    """A room with images: a place in it, one to listen from, the response and the images between them."""
+    emitter, listener = np.array([[1.5, 1.2, 1.4]]), np.array([[4.1, 3.7, 1.6]])
+    scene = scene_of((box([0, 0, 0], [6, 5, 3]), material(0.2, 0.3)))
+    images = find_images(scene, Raycaster(scene), emitter, listener, most=16)
+    distance = np.linalg.norm(emitter - listener)
+    return emitter, listener, response([distance], 2.0, 0.8, (emitter - listener)[0] / distance), images
+
+
+@pytest.mark.parametrize("fmt", ["binaural", "stereo", "ambix-world", "mono", "7.1.4"])
+def test_a_still_scene_is_one_convolution_to_90_db(fmt):
+    """Direct sound, images and reverberation in blocks, against one plain transform of the whole."""
+    place, listener, field, images = reflected()
+    sound = np.random.default_rng(0).standard_normal(5 * RATE).astype(np.float32)
+    source, head = Emitter("Speaker", Trajectory([0.0], place), ""), Listener("Camera", Trajectory([0.0], listener))
+    heard = render(source, head, field, np.zeros(1), 5.0, RATE, fmt, images=images, sound=sound)
+    impulse = impulse_response(field[0], RATE, format_of(fmt), _own_seed(0, source), images.at(0))
+    gain = content_of(sound, RATE).calibration(70.0)
+    expected = gain * signal.fftconvolve(sound[:, None].astype(float), impulse.astype(float), axes=0)
+    part = slice(0, 5 * RATE - 300)  # where the sound is not faded out yet
+    error = np.sqrt(np.mean(np.square(heard[part] - expected[part])) / np.mean(np.square(expected[part])))
+    assert 20.0 * np.log10(error) < -90.0
+
+
+def test_ambisonics_of_a_turning_head_are_those_of_the_world_turned():
+    place, listener, field, images = reflected()
+    times = np.arange(25) / 24.0
+    turning = Rotation.from_euler("zyx", np.stack([1.5 * times, 0.4 * times, -0.3 * times], axis=1))
+    path = Trajectory(times, np.repeat(listener, 25, axis=0), turning.as_matrix())
+    source, sound = Emitter("Speaker", Trajectory(times, np.repeat(place, 25, axis=0)), ""), tone(500.0)
+    locked, world = (
+        render(
+            source, Listener("Camera", path), field, np.zeros(1), 1.0, RATE, fmt, images=images, sound=sound, tail=0.0
+        )
+        for fmt in ("ambix", "ambix-world")
+    )
+    rotations = rotations_at(path, np.arange(RATE) / RATE)
+    expected = np.einsum("kij,ki->kj", rotations, world[:, [3, 1, 2]])
+    error = np.sqrt(np.mean(np.square(locked[:, [3, 1, 2]] - expected)) / np.mean(np.square(expected)))
+    assert 20.0 * np.log10(error) < -60.0
+    np.testing.assert_allclose(locked[:, 0], world[:, 0], atol=1e-5 * np.abs(world).max())
 
 
 def test_reverberation_has_the_energy_of_the_response():
@@ -257,31 +288,44 @@ def test_progress_ends_near_one_and_may_cancel():
     assert fractions == sorted(fractions) and 0.9 < fractions[-1] <= 1.0
 
 
-def test_a_baked_click_has_the_parameters_of_the_response():
-    """T30 within 2 %, C50 within 0.2 dB from 1 kHz on, octave by octave from 250 Hz to 4 kHz, images included."""
-    emitter, listener = np.array([[1.5, 1.2, 1.4]]), np.array([[4.1, 3.7, 1.6]])
-    scene = scene_of((box([0, 0, 0], [6, 5, 3]), material(0.2, 0.3)))
-    images = find_images(scene, Raycaster(scene), emitter, listener, most=16)
-    distance = np.linalg.norm(emitter - listener)
-    field = response([distance], 2.0, 0.8, (emitter - listener)[0] / distance)
+@pytest.mark.parametrize("seed", range(2))
+def test_a_baked_click_has_the_parameters_of_the_response(seed):
+    """Images included, octave by octave: T30 within 2 %, C50 within 0.2 dB, windows of 20 ms within 0.2 dB.
+
+    A band of 44 Hz, that of 63 Hz, cannot end within 50 ms. 20 ms hold too little to be right at 125 Hz, and to be
+    quite right at 250 Hz.
+    """
+    place, listener, field, images = reflected()
     click = np.zeros(10, np.float32)
     click[0] = 1.0
     head = Listener("Camera", Trajectory([0.0], listener))
-    source = Emitter("Speaker", Trajectory([0.0], emitter), "not read")
-    heard = render(source, head, field, np.zeros(1), 0.1, RATE, "mono", sound=click, images=images)[:, 0]
-    n = 1 << 17
-    onset = round(distance / SPEED * RATE)
-    for band in range(2, 7):
-        gains = octave_filters(n, RATE)[band]
-        energy = np.square(np.fft.irfft(np.fft.rfft(np.pad(heard.astype(float), (RATE // 4, 0)), n) * gains, n))
-        start = RATE // 4 + onset
+    source = Emitter("Speaker", Trajectory([0.0], place), "not read")
+    heard = render(source, head, field, np.zeros(1), 0.1, RATE, "mono", sound=click, images=images, seed=seed)[:, 0]
+    gain = content_of(click, RATE).calibration(70.0)
+    known, n = field.parameters(), 1 << 17
+    start = RATE // 4 + round(float(field.delay[0]) * RATE)
+    spectrum = np.fft.rfft(np.pad(heard.astype(float) / gain, (RATE // 4, 0)), n)
+    total = field.energy[0, ..., 0].astype(float)
+    total[:, 0] += field.direct[0]
+    edges = start + np.round(FRAME_EDGES * RATE).astype(int)
+    edges[0] = 0  # filters ring before the sound
+    for band, gains in enumerate(octave_filters(n, RATE)):
+        energy = np.square(np.fft.irfft(spectrum * gains, n)) / (2.0 / n * np.sum(gains**2))
         curve = np.cumsum(energy[::-1])[::-1]
         fifty = start + round(0.050 * RATE)
         c50 = 10.0 * np.log10((curve[0] - curve[fifty]) / curve[fifty])
         level = 10.0 * np.log10(curve[start:] / curve[0])
         first, last = np.searchsorted(-level, [5.0, 35.0])
         t30 = -60.0 / (np.polyfit(np.arange(first, last), level[first:last], 1)[0] * RATE)
-        known = field.parameters()
-        assert t30 == pytest.approx(known["T30_s"][0, band], rel=0.02), band
-        # At low frequencies the noise of the tail meets the images by chance, in few independent ways.
-        assert c50 == pytest.approx(known["C50_dB"][0, band], abs=0.2 if band > 3 else 0.6), band
+        assert t30 == pytest.approx(known["T30_s"][0, band], rel=0.02 if band else 0.05), band
+        assert c50 == pytest.approx(known["C50_dB"][0, band], abs=0.2 if band else 0.8), band
+        begin = 0
+        for end in range(1, len(FRAME_EDGES)):
+            if FRAME_EDGES[end] > 0.4:
+                break
+            if FRAME_EDGES[end] - FRAME_EDGES[begin] < 0.020 - 1e-9:
+                continue
+            ratio = energy[edges[begin] : edges[end]].sum() / total[band, begin:end].sum()
+            if band > 1 and not (begin == 0 and band == 5):  # there the images hold more than the field
+                assert abs(10.0 * np.log10(ratio)) < (0.4 if band == 2 else 0.2), (band, begin)
+            begin = end
