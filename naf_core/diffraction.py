@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from naf_core.air import NEAREST
 from naf_core.bands import BAND_EDGES_HZ, EXACT_BANDS_HZ, N_BANDS
 from naf_core.bends import WINDOW, Ways, WaySearch, fading
-from naf_core.edges import Edges
+from naf_core.edges import Edges, round_faces
 from naf_core.paths import EarlyPaths
 from naf_core.raycast import Raycaster
 from naf_core.scene import Scene
+from naf_core.silhouettes import Outline, Silhouette, energy_of
 
 _KEPT = 4  # paths of a hidden pair
 _FAINT = 1e-3  # of the strongest path's energy: fainter ones are not kept
@@ -36,7 +38,13 @@ def around(scene: Scene, caster: Raycaster, edges: Edges, emitters: np.ndarray, 
     emitters, listeners = np.asarray(emitters, np.float64), np.asarray(listeners, np.float64)
     visible = ~(caster.occluded(listeners, emitters) | caster.occluded(emitters, listeners))
     columns: list[tuple[np.ndarray, ...]] = []
+    rounded = round_faces(caster, scene)
+    smooth = bool(rounded.any())
     for pair, (emitter, listener, lit) in enumerate(zip(emitters, listeners, visible, strict=True)):
+        silhouette = Silhouette(caster, rounded, emitter, listener) if smooth else None
+        if smooth and not lit and silhouette.hides():
+            columns.append(_behind(pair, silhouette, air, borders, speed))
+            continue
         ways = WaySearch(caster, edges, emitter, listener, bool(lit), bands).ways()
         if not len(ways.length):
             continue
@@ -46,6 +54,8 @@ def around(scene: Scene, caster: Raycaster, edges: Edges, emitters: np.ndarray, 
         kept = kept[strength[kept] > _FAINT * strength.max()]
         part = energy[kept].sum(axis=0)
         energy = energy[kept] * np.where(part > 0.0, energy.sum(axis=0) / np.where(part > 0.0, part, 1.0), 0.0)
+        if smooth and lit:
+            energy = energy * energy_of(silhouette.beside(), borders)
         index = np.full(len(kept), pair)
         source, departure = _directions(listener, ways.last[kept]), _directions(emitter, ways.first[kept])
         length = ways.length[kept]
@@ -53,6 +63,28 @@ def around(scene: Scene, caster: Raycaster, edges: Edges, emitters: np.ndarray, 
     if not columns:
         return no_paths()
     return EarlyPaths(*(np.concatenate(column) for column in zip(*columns, strict=True)))
+
+
+def _behind(
+    pair: int, silhouette: Silhouette, air: np.ndarray, borders: np.ndarray, speed: float
+) -> tuple[np.ndarray, ...]:
+    """Columns of EarlyPaths for one pair that a round body hides: the shortest ways on either side of it."""
+    outline, (emitter, listener) = silhouette.behind(), silhouette.ends
+    if not len(outline.detour):
+        return no_paths()
+    best = int(outline.detour.argmin())
+    middle = outline.apex - emitter
+    aside = middle - (middle @ silhouette.axis)[:, None] * silhouette.axis
+    other = np.flatnonzero(aside @ aside[best] < 0.0)
+    halves = [np.setdiff1d(np.arange(len(aside)), other), other]
+    own = [energy_of(Outline(*(column[half] for column in outline)), borders) for half in halves if len(half)]
+    turns = [half[outline.detour[half].argmin()] for half in halves if len(half)]
+    length = silhouette.distance + outline.detour[turns]
+    energy = np.array(own) / np.maximum(np.sum(own, axis=0), 1e-300) * energy_of(outline, borders)
+    energy *= np.exp(-air * length[:, None]) / max(silhouette.distance, NEAREST) ** 2
+    index = np.full(len(turns), pair)
+    source, departure = _directions(listener, outline.apex[turns]), _directions(emitter, outline.apex[turns])
+    return index, index, np.ones(len(turns), np.int64), length, length / speed, source, departure, energy
 
 
 def no_paths() -> EarlyPaths:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from scipy.sparse import coo_matrix
@@ -17,6 +18,8 @@ LIFT = 5e-3  # m off the edge at which rays check what is open
 _WELD = 1e-4  # m: corners of triangles that are closer are one
 _SAME = 2e-3  # lines (unit direction, m) and faces (unit normals) that differ by less are one
 _FLAT = np.radians(5.0)  # an air angle must exceed 180 degrees by this much
+_SMOOTH, _ROUNDED = np.radians([0.3, 31.0])  # between facets of a rounded surface it does so by that much
+_FACET = 0.5  # m: facets are narrower
 _SAMPLES = 64  # at most along one edge
 _STEP = 0.1  # m between them
 
@@ -57,8 +60,57 @@ def find_edges(scene: Scene, caster: Raycaster) -> Edges:
     return edges._replace(closed=_closed_ends(edges, caster))
 
 
-def _gaps(scene: Scene) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Ends (N, 3), tangents (N, 2, 3) and face widths (N, 2) of the edges with more than 180 degrees of air."""
+def round_faces(caster: Raycaster, scene: Scene) -> np.ndarray:
+    """Which triangles of ``scene``, which is that of ``caster``, are facets of a round body: (F,) int8.
+
+    Narrow ones that bulge towards a neighbour by no more than 31 degrees, as those of a column of 12 sides: 1 where the
+    normal points out of the body, -1 where it points into it, 0 for all other triangles. Found once.
+    """
+    if caster not in _ROUND:
+        fans, side = _fans(scene), np.zeros(len(scene.triangles), np.int8)
+        before = np.flatnonzero(_bulges(fans))
+        along = fans.points[fans.stop[before]] - fans.points[fans.start[before]]
+        for rows, turn in ((before, 1.0), (fans.following[before], -1.0)):
+            triangle = fans.whole[fans.triangle[rows]]
+            out = turn * np.cross(along, fans.inward[rows])
+            side[triangle] = np.sign(_dot(out, caster.normals[triangle].astype(np.float64)))
+        _ROUND[caster] = side
+    return _ROUND[caster]
+
+
+_ROUND: WeakKeyDictionary[Raycaster, np.ndarray] = WeakKeyDictionary()
+
+
+class _Fans(NamedTuple):
+    """The m sides of triangles, sorted by the edge that they lie at and round it.
+
+    ``points`` (P, 3) are welded, ``whole`` (T,) the rows of the triangles between different ones and ``corners`` (T, 3)
+    theirs. ``edge`` (m,); ``triangle`` (m,) of T; ``start`` and ``stop`` (m,) of P; ``inward`` (m, 3) unit vectors in
+    the triangle, away from the edge, and how far it reaches there, ``reach`` (m,) m; ``following`` (m,) is the next
+    side at the edge, behind a ``gap`` (m,) rad of air.
+    """
+
+    points: np.ndarray
+    whole: np.ndarray
+    corners: np.ndarray
+    edge: np.ndarray
+    triangle: np.ndarray
+    start: np.ndarray
+    stop: np.ndarray
+    inward: np.ndarray
+    reach: np.ndarray
+    following: np.ndarray
+    gap: np.ndarray
+
+
+def _bulges(fans: _Fans) -> np.ndarray:
+    """Which gaps (m,) are those of a rounded surface: hardly more than 180 degrees, between narrow facets."""
+    turn = fans.gap - np.pi
+    narrow = np.maximum(fans.reach, fans.reach[fans.following]) < _FACET
+    return (turn > _SMOOTH) & (turn < _ROUNDED) & narrow
+
+
+def _fans(scene: Scene) -> _Fans:
     points = scene.vertices.astype(np.float64)
     _, first, weld = np.unique(
         np.round(points / _WELD).astype(np.int64), axis=0, return_index=True, return_inverse=True
@@ -76,19 +128,27 @@ def _gaps(scene: Scene) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
     edge = edge.ravel()
     along = _unit(points[high] - points[low])
     inward = points[sides[:, 2]] - points[low]
-    inward = _unit(inward - _dot(inward, along)[:, None] * along)
+    inward = inward - _dot(inward, along)[:, None] * along
+    reach = np.linalg.norm(inward, axis=1)
+    inward = _unit(inward)
     across = _unit(np.cross(along, np.eye(3)[np.abs(along).argmin(axis=1)]))
     angle = np.arctan2(_dot(inward, np.cross(along, across)), _dot(inward, across))
 
     order = np.lexsort((angle, edge))
-    edge, angle, triangle = edge[order], angle[order], triangle[order]
-    along, inward, low, high = along[order], inward[order], low[order], high[order]
+    edge, angle = edge[order], angle[order]
     begins = np.flatnonzero(np.diff(edge, prepend=-1))
     following = np.arange(1, len(edge) + 1)
     following[np.append(begins, len(edge))[1:] - 1] = begins  # the last is followed by the first, a turn later
     gap = angle[following] - angle
     gap = np.where(following <= np.arange(len(edge)), gap + 2.0 * np.pi, gap)
-    wide = np.flatnonzero(gap > np.pi + _FLAT)
+    sides = triangle[order], low[order], high[order], inward[order], reach[order]
+    return _Fans(points, whole, corners, edge, *sides, following, gap)
+
+
+def _gaps(scene: Scene) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Ends (N, 3), tangents (N, 2, 3) and face widths (N, 2) of the edges with more than 180 degrees of air."""
+    points, _, corners, edge, triangle, low, high, inward, _, following, gap = fans = _fans(scene)
+    wide = np.flatnonzero((gap > np.pi + _FLAT) & ~_bulges(fans))
     # The gap opens from face 0 through the air to face 1, turning about the edge.
     faces = np.stack([triangle[wide], triangle[following[wide]]], axis=1)
     tangent = np.stack([inward[wide], inward[following[wide]]], axis=1)

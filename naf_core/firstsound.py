@@ -10,12 +10,14 @@ from naf_core.bands import N_BANDS
 from naf_core.diffraction import around, first_sound
 from naf_core.direct import nearest_of
 from naf_core.directivity import Directivity
-from naf_core.edges import find_edges
+from naf_core.edges import find_edges, round_faces
 from naf_core.paths import EarlyPaths
 from naf_core.raycast import Raycaster
 from naf_core.response import EnergyResponse
 from naf_core.scene import Scene, Trajectory
 from naf_core.transmission import find_pieces, through
+
+_ROUND = 2000  # edges that cost as much as to look about round bodies
 
 
 class FirstSound:
@@ -27,8 +29,8 @@ class FirstSound:
 
     @property
     def n_edges(self) -> int:
-        """Number of edges that sound may bend around; what a pair costs grows with it."""
-        return len(self._edges.length)
+        """Number of edges that sound may bend around, a round body counting for many: a pair costs as much."""
+        return len(self._edges.length) + _ROUND * bool(round_faces(self._caster, self._scene).any())
 
     def energy(self, emitters: np.ndarray, listeners: np.ndarray, directivity: Directivity | None = None) -> np.ndarray:
         """Energy (n, 8) of the first sound of n pairs, of emitters that all have the same ``directivity``."""

@@ -28,7 +28,7 @@ LAYERS = (
     ("hrir", "states"),
     ("raycast", "response", "motion", "meshfile", "formats"),
     ("planes", "measured", "aim", "clock", "storeys"),
-    ("source", "sequences", "thinning", "spheres", "floormap"),
+    ("source", "sequences", "thinning", "spheres", "silhouettes", "floormap"),
     ("paths", "soundness", "direct", "synthesis", "airspace", "lattice", "speech", "edges", "job"),
     ("randompaths", "bends", "specular"),
     ("crew", "diffraction"),
