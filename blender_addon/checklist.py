@@ -51,9 +51,10 @@ def findings(scene: bpy.types.Scene) -> Iterator[Finding]:
         yield from _speaker(scene, item)
     yield from _cameras(scene)
     yield from _movers(scene)
-    yield from _geometry(scene)
+    yield from _geometry(scene, inspection.GRAVE)
     yield from _materials(scene)
     yield from _lost_strips(scene, speakers)
+    yield from _geometry(scene, inspection.HARMLESS)
 
 
 def speakers_in(scene: bpy.types.Scene) -> list[bpy.types.Object]:
@@ -175,9 +176,11 @@ def _marked(scene: bpy.types.Scene) -> bool:
     return any(marker.camera is not None for marker in scene.timeline_markers)
 
 
-def _geometry(scene: bpy.types.Scene) -> Iterator[Finding]:
-    """What the last look at the geometry has found (see `inspection`)."""
+def _geometry(scene: bpy.types.Scene, kinds: tuple[str, ...]) -> Iterator[Finding]:
+    """What of these ``kinds`` the last look at the geometry has found (see `inspection`)."""
     for note in inspection.Notes.of(scene) or ():
+        if note.kind not in kinds:
+            continue
         item = scene.objects.get(note.name or "")
         yield Finding(note.text, None if item is None else _note_remedy(note, item))
 

@@ -23,6 +23,10 @@ from .motion import camera_at
 from .operators import Activity, JobOperator, free, redraw
 from .visibility import as_rendered
 
+# Kinds of notes: what changes what is heard, and what seldom does.
+GRAVE = ("outside", "inside", "surface", "leak")
+HARMLESS = ("duplicate", "zero-area", "intersecting", "flipped")
+
 
 class Notes:
     """What the last look found, and of which scene of which file; the check-list shows it."""

@@ -32,7 +32,8 @@ def check() -> dict[str, Note]:
 def findings(*notes: Note) -> list[checklist.Finding]:
     """What the check-list makes of notes."""
     Notes.keep(bpy.context.scene, notes)
-    return list(checklist._geometry(bpy.context.scene))
+    kinds = inspection.GRAVE + inspection.HARMLESS
+    return list(checklist._geometry(bpy.context.scene, kinds))
 
 
 def press(remedy: checklist.Remedy) -> None:
