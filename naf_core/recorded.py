@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy.spatial.distance import cdist
 
 from naf_core.bands import N_BANDS
 from naf_core.errors import UserError
@@ -38,29 +39,36 @@ _DAMAGE = (OSError, ValueError, TypeError, KeyError, RecursionError, OverflowErr
 
 @dataclass(frozen=True)
 class Kernel:
-    """How alike two pairs of emitter and listener are: Gaussian in their positions.
+    """How alike two pairs of emitter and listener are, from how far each of the two stands from the other pair's.
 
-    ``length`` in m. Pairs that mirror each other in planes through ``centre`` (3,) across the axes ``mirrors`` are as
-    one, and where ``swaps`` so are pairs that exchange emitter and listener.
+    Gaussian where ``smooth``, else exponential, which follows steps such as behind a corner. ``length`` in m. Pairs
+    that mirror each other in planes through ``centre`` (3,) across the axes ``mirrors`` are as one, and where
+    ``swaps`` so are pairs that exchange emitter and listener.
     """
 
     length: float
+    smooth: bool = False
     mirrors: tuple[int, ...] = ()
     swaps: bool = False
     centre: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     def between(self, pairs: np.ndarray, others: np.ndarray) -> np.ndarray:
         """Likeness (n, m) of ``pairs`` (n, 6), emitter and listener, and ``others`` (m, 6); 1 of each to itself."""
-        square = np.square(others).sum(axis=1)
         like = np.zeros((len(pairs), len(others)))
         for image in self._images(pairs):
-            far = np.square(image).sum(axis=1)[:, None] + square - 2.0 * image @ others.T
-            like += np.exp(-0.5 / self.length**2 * np.maximum(far, 0.0))
+            like += self._fall(cdist(image[:, :3], others[:, :3]), cdist(image[:, 3:], others[:, 3:]))
         return like / np.sqrt(self._own(pairs)[:, None] * self._own(others))
+
+    def _fall(self, emitters: np.ndarray, listeners: np.ndarray) -> np.ndarray:
+        """Likeness of pairs whose ``emitters`` and ``listeners`` stand so far apart, in m."""
+        if self.smooth:
+            return np.exp(-0.5 / self.length**2 * (np.square(emitters) + np.square(listeners)))
+        return np.exp(-(emitters + listeners) / self.length)
 
     def _own(self, pairs: np.ndarray) -> np.ndarray:
         """Sum over the images of each pair of how alike they are to it, (n,)."""
-        return sum(np.exp(-0.5 / self.length**2 * np.square(i - pairs).sum(axis=1)) for i in self._images(pairs))
+        moved = [np.linalg.norm((image - pairs).reshape(-1, 2, 3), axis=2) for image in self._images(pairs)]
+        return sum(self._fall(each[:, 0], each[:, 1]) for each in moved)
 
     def _images(self, pairs: np.ndarray) -> list[np.ndarray]:
         """All pairs (n, 6) that are as one with ``pairs``, themselves first."""
@@ -109,9 +117,9 @@ class RecordedField:
         points = positions_from(points).astype(np.float64)
         inside = np.zeros(len(points), bool)
         for places in (self.emitters, self.listeners):
-            apart = _distances(places, places) + np.where(np.eye(len(places), dtype=bool), np.inf, 0.0)
+            apart = cdist(places, places) + np.where(np.eye(len(places), dtype=bool), np.inf, 0.0)
             reach = _REACH if len(places) < 2 else max(_REACH, float(apart.min(axis=1).max()))
-            inside |= _distances(points, places).min(axis=1) <= reach
+            inside |= cdist(points, places).min(axis=1) <= reach
         return inside
 
     def predict(
@@ -181,6 +189,7 @@ class RecordedField:
             kernel = settings["kernel"]
             kernel = Kernel(
                 float(kernel["length"]),
+                bool(kernel["smooth"]),
                 tuple(int(axis) for axis in kernel["mirrors"]),
                 bool(kernel["swaps"]),
                 tuple(float(x) for x in kernel["centre"]),
@@ -250,8 +259,3 @@ def read_recorded(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, st
             return {name: file.get_tensor(name) for name in file.keys()}, notes
     except (*_DAMAGE, SafetensorError) as error:
         raise UserError(f"{path} cannot be read as a recorded field: {error}") from error
-
-
-def _distances(points: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Distances (n, m) in m of ``points`` (n, 3) and ``places`` (m, 3)."""
-    return np.linalg.norm(points[:, None] - places, axis=-1)

@@ -28,7 +28,7 @@ def a_field(seed: int = 0) -> RecordedField:
         rng.uniform(0.0, 4.0, (5, 3)),
         np.array([[2.0, 2.0, 1.5]]),
         np.stack([np.arange(5), np.zeros(5, int)], axis=1),
-        Kernel(1.0, (0,), False, (2.0, 2.0, 1.0)),
+        Kernel(1.0, True, (0,), False, (2.0, 2.0, 1.0)),
         0.1 * rng.standard_normal((5, 2)),
         rng.uniform(-1.0, 1.0, (2, N_BANDS, N_CHANGES)),
         np.zeros((N_BANDS, N_CHANGES)),
@@ -40,9 +40,9 @@ def a_field(seed: int = 0) -> RecordedField:
     )
 
 
-@given(coordinates, coordinates)
-def test_mirrored_and_exchanged_pairs_are_as_one(here: list[float], there: list[float]) -> None:
-    kernel = Kernel(1.5, (0, 1), True, (1.0, -2.0, 0.0))
+@given(coordinates, coordinates, st.booleans())
+def test_mirrored_and_exchanged_pairs_are_as_one(here: list[float], there: list[float], smooth: bool) -> None:
+    kernel = Kernel(1.5, smooth, (0, 1), True, (1.0, -2.0, 0.0))
     here, there = np.array([here]), np.array([there])
     mirrored = here * [-1, 1, 1, -1, 1, 1] + [2.0, 0, 0, 2.0, 0, 0]
     exchanged = np.roll(here, 3, axis=1)
@@ -56,8 +56,9 @@ def test_mirrored_and_exchanged_pairs_are_as_one(here: list[float], there: list[
 
 def test_kernels_are_positive_definite() -> None:
     pairs = np.random.default_rng(0).uniform(0.0, 4.0, (40, 6))
-    like = Kernel(1.3, (0, 1), True, (2.0, 2.0, 0.0)).between(pairs, pairs)
-    assert np.linalg.eigvalsh(like).min() > -1e-9
+    for smooth in (True, False):
+        like = Kernel(1.3, smooth, (0, 1), True, (2.0, 2.0, 0.0)).between(pairs, pairs)
+        assert np.linalg.eigvalsh(like).min() > -1e-9
 
 
 def test_without_changes_the_direct_sound_is_that_of_the_free_field_and_decays_are_common() -> None:

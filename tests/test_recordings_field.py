@@ -83,7 +83,7 @@ def test_regression_finds_what_is_smooth_and_leaves_what_is_not() -> None:
     distance = np.linalg.norm(pairs[:, :3], axis=1)
     values = 0.3 * rng.standard_normal((60, N_BANDS, 2))
     values[..., 0] += 2.0 * np.sin(pairs[:, :1])
-    candidates = [Kernel(0.5), Kernel(2.0)]
+    candidates = [Kernel(0.5, True), Kernel(2.0, True)]
     kernel, amplitudes, left = choose(candidates, pairs, distance, values, seed=0)
     assert kernel.length == 2.0 and left < 0.8
     assert amplitudes[0] >= 1.0 and amplitudes[1] <= 0.1

@@ -34,14 +34,14 @@ from naf_core.recorded import (
 from naf_core.recordings.decays import Decays, read_decays
 from naf_core.recordings.method import Tell
 from naf_core.recordings.recordingset import RecordingSet
-from naf_core.recordings.regression import LENGTHS, choose, solve
+from naf_core.recordings.regression import SHAPES, choose, solve
 from naf_core.recordings.shaping import COLOURS, LARGEST_STEP, SETTLED, Voice, lateness, mean_sound
 from naf_core.recordings.spectrogram import BINS, HOP, spectra
 from naf_core.response import FRAME_EDGES, FRAME_WIDTHS, N_FRAMES, EnergyResponse
 from naf_core.scene import Scene
 
 _FEWEST = 2
-_LOST = 0.1  # of the size of changes, that may be lost to keep fewer numbers
+_LOST = 0.12  # of what remains untold, that may be lost to keep fewer numbers
 _MOST_SCATTER = 0.7  # natural logarithm of energy
 _MARGIN = 1.0  # m from the outermost positions to the walls, where no box is known
 SETTLED_ON = 48  # recordings, at most, with which the voice is settled
@@ -144,7 +144,7 @@ def learn(
         _turned(part, back=True) for part in solve(kernel, amplitudes, pairs, distance, _turned(values))
     )
     like = kernel.between(pairs, pairs)
-    left_part, right_part = _fewer(weights, like, values)
+    left_part, right_part = _fewer(weights, like, values - constant - np.log(distance)[:, None, None] * trend)
     told = constant + np.log(distance)[:, None, None] * trend
     told += (like @ left_part @ right_part.reshape(len(right_part), -1)).reshape(values.shape)
     # Logarithms scatter, and the mean energy of what scatters is more than that of its mean logarithm.
@@ -210,26 +210,27 @@ def _turned(changes: np.ndarray, back: bool = False) -> np.ndarray:
 
 
 def _kernels(train: RecordingSet) -> list[Kernel]:
-    """Kernels to choose from: lengths, mirror planes of the box, and exchange where no emitter is directional."""
+    """Kernels to choose from: shapes, mirror planes of the box, and exchange where no emitter is directional."""
     mirrors: list[tuple[int, ...]] = [()]
     centre = (0.0, 0.0, 0.0)
     if train.box is not None:
         mirrors = [axes for k in range(3) for axes in itertools.combinations((0, 1), k)]
         centre = tuple(float(x) for x in train.box.mean(axis=0))
     swaps = [False] if np.isfinite(train.facings).any() else [False, True]
-    return [Kernel(*each, centre) for each in itertools.product(LENGTHS, mirrors, swaps)]
+    return [Kernel(*shape, *rest, centre) for shape, *rest in itertools.product(SHAPES, mirrors, swaps)]
 
 
 def _fewer(weights: np.ndarray, like: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """``weights`` (N, 8, C) as a product (N, K) and (K, 8, C), of few K.
 
-    As few as lose no more than _LOST of the mean size of ``values``, of what they tell at the recorded places.
+    As few as lose no more, of what they tell at the recorded places, than a part _LOST of what remains of ``values``.
     """
     flat = weights.reshape(len(weights), -1)
     told = like @ flat
     columns = np.linalg.svd(told, full_matrices=False)[2]
+    most = _LOST * np.abs(values.reshape(told.shape) - told).mean()
     k = 1
-    while k < len(columns) and np.abs(told - told @ columns[:k].T @ columns[:k]).mean() > _LOST * np.abs(values).mean():
+    while k < len(columns) and np.abs(told - told @ columns[:k].T @ columns[:k]).mean() > most:
         k += 1
     return flat @ columns[:k].T, columns[:k].reshape(k, *weights.shape[1:])
 

@@ -11,11 +11,21 @@ import numpy as np
 
 from naf_core.recorded import Kernel
 
-LENGTHS = (0.5, 0.8, 1.3, 2.0, 3.2)  # m
-AMPLITUDES = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)  # variance of what changes smoothly over that of what does not
+SHAPES = (*((m, True) for m in (0.5, 0.8, 1.3, 2.0)), *((m, False) for m in (1.0, 2.0, 4.0, 8.0)))  # length, smooth
+AMPLITUDES = (
+    0.0,
+    0.1,
+    0.3,
+    1.0,
+    3.0,
+    10.0,
+    30.0,
+    100.0,
+    300.0,
+)  # variance of what changes smoothly over that of what does not
 _TREND = 1.0  # variance of the slope over the logarithm of distance
 _MEAN = 100.0  # variance of the mean: it is not known
-_MOST_LEFT_OUT = 500  # recordings among which kernels are chosen
+_MOST_LEFT_OUT = 1500  # recordings among which kernels are chosen
 
 
 def left_out(covariance: np.ndarray, values: np.ndarray) -> np.ndarray:
