@@ -52,7 +52,7 @@ def flat(folder: Path, progress: Callable[[float], None] | None = None) -> Recor
 
     Listeners stand 0.5 m apart at 1.5 m, emitters on places drawn from the same grid; every pair has its own noise.
     """
-    path = folder / "flat.h5"
+    path = folder / f"flat_{_EMITTERS}_{_RAYS}.h5"  # other numbers are another set
     if path.is_file():
         return load(path)
     scene = flat_scene()

@@ -54,7 +54,7 @@ def _r3vival(condition: str) -> list[Figure]:
     try:
         found = r3vival(condition).at_rate(RATE)
     except UserError as error:
-        return [Figure(name, math.nan, "", math.nan, note=error.message)]
+        return [Figure(f"{name}, ours, {FIGURES['t60_percent']}", math.nan, "%", 4.0, note=error.message)]
     train, test = split(found, R3VIVAL_TEST, SEED)
     rows = _compared([(train, test)], makers(None, SEED), f"r3vival-{condition}")
     few = _compared(
