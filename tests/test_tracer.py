@@ -325,3 +325,30 @@ def mirror_paths_energy(scene: Scene, crowd: np.ndarray) -> float:
     """Energy of all mirror paths from the emitter to a crowd."""
     paths = mirror_paths(scene, Raycaster(scene), EMITTER[None], crowd, order=3, rays=2048)
     return float(paths.energy.sum())
+
+
+def test_who_coincides_with_the_emitter_hears_it_from_a_decimetre():
+    scene = scene_of((box([0, 0, 0], SIZE), material(0.4, 0.5)), air=NoAir())
+    response = trace(
+        scene, EMITTER, [EMITTER, EMITTER + [0.0, 0.0, 0.03], EMITTER + [0.0, 0.0, 0.2]], rays=400, seed=24
+    )[0]
+    np.testing.assert_allclose(10.0 * np.log10(response.direct), [[20.0] * 8, [20.0] * 8, [13.98] * 8], atol=0.01)
+    for values in (response.energy, *response.parameters().values()):
+        assert np.isfinite(values).all()
+
+
+def test_thousands_of_listeners_are_all_heard():
+    scene = scene_of((box([0, 0, 0], SIZE), material(0.4, 0.5)))
+    crowd = np.random.default_rng(25).uniform(0.05, 0.95, (3000, 3)) * SIZE
+    response = trace(scene, EMITTER, crowd, rays=60, seed=25)[0]
+    assert response.energy.shape[0] == 3000
+    assert np.isfinite(response.energy).all()
+    level = 10.0 * np.log10(total(response)[:, 3])
+    assert level.std() < 3.0  # so few paths, and yet nobody is left out
+
+
+def test_an_emitter_in_a_solid_is_heard_by_nobody_outside():
+    scene = scene_of((np.concatenate([box([0, 0, 0], SIZE), box([1, 1, 1], [2, 2, 2])]), material(0.3, 0.5)))
+    response, balance = trace_balanced(scene, [1.5, 1.5, 1.5], LISTENERS, rays=500, seed=26)
+    assert (response.total == 0.0).all()
+    np.testing.assert_allclose(balance.absorbed, 1.0, atol=0.02)

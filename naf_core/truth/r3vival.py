@@ -95,10 +95,13 @@ def compare(condition: str, measured: np.ndarray, traced: np.ndarray) -> Figure:
     mean = measured.mean(axis=0)
     floor = 100.0 * float(np.abs(measured / mean - 1.0)[:, _COMPARED].mean())
     percent = 100.0 * np.array(singles)
+    here, there = (values - values.mean(axis=0) for values in (traced[len(traced) // 2], measured))
+    alike = (here * there).sum(axis=0) / np.maximum(np.sqrt((here**2).sum(axis=0) * (there**2).sum(axis=0)), 1e-12)
     note = (
         f"fitted on {FITTED_ON} responses, tested on the other {len(tested)}: mean of {stride} choices of the four,"
         f" {percent.min():.1f} to {percent.max():.1f} %; the measured ones differ from their own mean by {floor:.1f} %;"
-        f" the mean over the room is met to {100.0 * np.mean(means):.1f} %"
+        f" the mean over the room is met to {100.0 * np.mean(means):.1f} %; where the box decays longer and where the"
+        f" room does have a correlation of {np.mean(alike[_COMPARED]):+.2f}"
     )
     return Figure(f"R3VIVAL {condition}, T30 of each response", float(percent.mean()), "%", BAR, note=note)
 

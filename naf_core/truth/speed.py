@@ -9,9 +9,11 @@ from __future__ import annotations
 import importlib.util
 import math
 import multiprocessing
+import sys
 import tempfile
 import time
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +30,7 @@ from naf_core.truth.peers import MODULES, measured, simulation
 _WANTED = 0.15  # dB: standard deviation of C50, rms over the bands 125 Hz to 4 kHz
 _BANDS = slice(1, 7)
 _RUNS = 10
+_LARGE = 200_000  # triangles
 _RAYS = {"engine": 8000, "acoustic-spaces": 4000, "pyroomacoustics": 100}
 _ONCE = ("pyroomacoustics",)  # minutes a run, so its noise cannot be told
 _PATIENCE = 120.0  # s
@@ -36,7 +39,7 @@ _BARS = {"acoustic-spaces": 25.0, "pyroomacoustics": 200.0}
 
 def figures(progress: Callable[[float], None] | None = None) -> list[Figure]:
     """Ratios of the times that peers and the engine need for one pair in a furnished room."""
-    scene, fine = furnished_room(5000), furnished_room(200_000)
+    scene, fine = furnished_room(5000), furnished_room(_LARGE)
     steps = iter(np.linspace(0.0, 1.0, 4)[1:])
 
     def timed(hear: Callable[[int], np.ndarray]) -> tuple[float, float]:
@@ -79,11 +82,44 @@ def figures(progress: Callable[[float], None] | None = None) -> list[Figure]:
             "x",
             3.0,
             note=f"to {_WANTED} dB of C50, once the scene is prepared, which takes {large_prepared:.2f} against"
-            f" {prepared:.2f} s; {_RAYS['engine']} rays take {large:.2f} against {seconds:.2f} s of processor time and"
+            f" {prepared:.2f} s; with it {(_to_wanted(large, large_sd) + large_prepared) / (own + prepared):.1f} x;"
+            f" {_RAYS['engine']} rays take {large:.2f} against {seconds:.2f} s of processor time and"
             f" give {large_sd:.2f} against {own_sd:.2f} dB",
         )
     )
+    found.append(
+        Figure(
+            f"memory of a process among {len(fine.triangles)} triangles",
+            _memory(),
+            "GB",
+            1.0,
+            note="the most while one pair was traced, with Python and its packages; told by the operating system where"
+            " it has getrusage",
+        )
+    )
     return found
+
+
+def _memory() -> float:
+    """Most memory in GB of a process of its own that traces a pair in the large room; NaN where nobody tells."""
+    if importlib.util.find_spec("resource") is None:
+        return math.nan
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe(duplex=False)
+    process = context.Process(target=_tell_memory, args=(there,))
+    process.start()
+    there.close()
+    taken = here.recv()
+    process.join()
+    return taken
+
+
+def _tell_memory(pipe: Connection) -> None:
+    import resource
+
+    trace(furnished_room(_LARGE), EMITTER, LISTENER, rays=_RAYS["engine"])
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    pipe.send(most / (1e9 if sys.platform == "darwin" else 1e6))  # bytes there, elsewhere KiB
 
 
 def _timed(hear: Callable[[int], np.ndarray]) -> tuple[float, float]:
