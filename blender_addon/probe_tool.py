@@ -146,6 +146,8 @@ class ACOUSTICS_OT_probe(Operator):
 
     def cancel(self, context: Context) -> None:
         """Take away what was drawn; called by Blender too, when it opens another file or closes the window."""
+        if type(self)._running is None:
+            return
         type(self)._running = None
         bpy.types.SpaceView3D.draw_handler_remove(self._handle, "WINDOW")
         context.window_manager.event_timer_remove(self._timer)

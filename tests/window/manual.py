@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import bpy
@@ -15,7 +16,7 @@ from mathutils import Euler, Vector
 HERE = Path(__file__).resolve().parent
 sys.path.append(str(HERE))
 
-from hand import ARGUMENTS, Hand, Steps, work  # noqa: E402
+from hand import ARGUMENTS, OUT, Hand, Steps, work  # noqa: E402
 
 FILE, CUTS = ARGUMENTS
 LONGEST_BAKE = 600.0  # s
@@ -70,6 +71,7 @@ def manual() -> Steps:
     yield from keep("blender")
     cuts["blender"] = (0, 0, hand.window.width, hand.window.height)
     yield from keep("baked", "UI")
+    yield from views(hand, keep, cuts)
 
     # The strips.
     area = hand.area()
@@ -110,6 +112,25 @@ def manual() -> Steps:
         yield from hand.sidebar("Acoustics")
         yield from keep("german", "UI")
     Path(CUTS).write_text(json.dumps(cuts))
+
+
+def views(hand: Hand, keep: Callable[..., Steps], cuts: dict) -> Steps:
+    """The probe over the floor, and the impulse response."""
+    from bl_ext.user_default.acoustic_fields import views as shown
+    from bl_ext.user_default.acoustic_fields.probe_tool import ACOUSTICS_OT_probe
+
+    yield from hand.press("acoustics.probe")
+    view = hand.region("WINDOW")
+    hand.move(view.x + view.width // 3, view.y + view.height // 2)
+    yield from hand.until(lambda: ACOUSTICS_OT_probe.values, LONGEST_BAKE, "a reading")
+    yield from keep("probe")
+    yield from hand.key("ESC")
+    yield from hand.press("acoustics.response_view")
+    yield from hand.until(shown.own_pictures, LONGEST_BAKE, "an impulse response")
+    (picture,) = shown.own_pictures()
+    (OUT / "response.png").write_bytes(picture.packed_file.data)
+    cuts["response"] = (0, 0, *picture.size)
+    yield from hand.key("ESC")  # the popover
 
 
 work(manual())
