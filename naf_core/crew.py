@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
+from typing import Protocol
 
 import numpy as np
 
@@ -18,6 +19,17 @@ from naf_core.scene import Scene
 
 _PATIENCE = 0.2  # s: as soon as this, a wish to cancel is heard
 _AHEAD = 2  # chunks a process may be ahead of the slowest
+
+
+class Work(Protocol):
+    """What a crew can do: paths that every process makes for itself, whose chunks are asked for."""
+
+    @property
+    def rays(self) -> int:
+        """How many rays look for mirrors."""
+
+    def paths(self, caster: Raycaster | None = None) -> RandomPaths:
+        """The paths, of one's own."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +60,7 @@ class Crew:
     Leaving its ``with`` block ends the processes at once. Raises UserError when one of them breaks off.
     """
 
-    def __init__(self, task: Task, processes: int, paths: RandomPaths) -> None:
+    def __init__(self, task: Work, processes: int, paths: RandomPaths) -> None:
         self._paths = paths
         self._task = task
         self._count = processes if processes > 1 else 0
@@ -75,19 +87,22 @@ class Crew:
     def energy(
         self, rays: int, progress: Callable[[float], None] | None = None, batch: tuple[int, ...] = ()
     ) -> np.ndarray:
-        """What ``rays`` paths from every emitter bring, as the array ``energy`` of RandomPaths.
+        """What ``rays`` paths from every emitter bring: the sum of what the chunks of the paths bring.
 
         ``progress`` gets 0..1 several times a second and may raise.
         """
-        chunks, total = self._paths.chunks(rays), np.zeros_like(self._paths.energy)
+        chunks = self._paths.chunks(rays)
         tell = progress or (lambda fraction: None)
         if not self._members:
-            for chunk in range(chunks):
+            total = self._paths.chunk_energy(rays, 0, batch)
+            tell(1 / chunks)
+            for chunk in range(1, chunks):
                 total += self._paths.chunk_energy(rays, chunk, batch)
                 tell((chunk + 1) / chunks)
             return total
         # Sums depend on their order, so chunks are added in theirs, whichever process brings them when.
         idle, coming, brought, added = [pipe for _, pipe in self._members], deque(range(chunks)), {}, 0
+        total: np.ndarray | None = None
         while added < chunks:
             while idle and coming and coming[0] < added + _AHEAD * len(self._members):
                 _send(idle.pop(), (rays, coming.popleft(), batch))
@@ -96,7 +111,8 @@ class Crew:
                 brought[chunk] = energy
                 idle.append(pipe)
             while added in brought:
-                total += brought.pop(added)
+                energy = brought.pop(added)
+                total = energy if total is None else np.add(total, energy, out=total)
                 added += 1
             tell(added / chunks)
         return total
@@ -119,7 +135,7 @@ def _receive(pipe: Connection) -> tuple[int, np.ndarray]:
 _BROKEN = "A process that traced has ended before its time, perhaps for lack of memory: use fewer processes."
 
 
-def _work(task: Task, pipe: Connection) -> None:
+def _work(task: Work, pipe: Connection) -> None:
     """Trace the chunks that the pipe asks for until it is closed."""
     paths = task.paths()
     paths.look_for_mirrors(task.rays)

@@ -7,6 +7,7 @@ baked and on torch when the network is trained.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,14 +21,15 @@ from naf_core.features import N_BASES, N_FEATURES
 from naf_core.response import N_FRAMES
 
 N_OUTPUTS = (1 + N_BASES) * N_FRAMES  # a level and the coefficients of a direction for each frame
-_FORMAT = "acoustic-fields decoder 2"
+_NEPER = math.log(10.0) / 10.0  # a decibel of energy
+_FORMAT = "acoustic-fields decoder 3"
 
 
 @dataclass(frozen=True)
 class DecoderConfig:
     """What rebuilds the decoder."""
 
-    width: int = 384  # hidden units
+    width: int = 256  # hidden units
     depth: int = 4  # hidden layers, all but the first residual
     inputs: int = N_FEATURES
     outputs: int = N_OUTPUTS
@@ -69,6 +71,13 @@ def decode(output: Any, base_level: Any, bases: Any) -> tuple[Any, Any]:
     vector = xp.sum(coefficients * bases, axis=-2)
     length = xp.sqrt(xp.sum(vector * vector, axis=-1, keepdims=True) + 1e-12)
     return level, vector / xp.maximum(length, xp.ones_like(length))
+
+
+def join_specular(level: Any, ratio: Any, specular: Any) -> Any:
+    """Energies (..., N_FRAMES, 4) of what `decode` gives, ``level`` and ``ratio``, and ``specular`` ones together."""
+    xp = array_namespace(level)
+    energy = xp.exp(level * _NEPER)[..., None]
+    return xp.concat([energy, energy * ratio], axis=-1) + specular
 
 
 def save_decoder(

@@ -4,8 +4,9 @@ Where a path of one probe meets a surface, all probes that see this surface hear
 all pairs, without further rays: a surface patch gathers what arrives there (Siltanen et al. 2007, "The room acoustic
 rendering equation"), and what a point hears is a sum over the patches that it sees. Both ends of a pair are then
 described alike, by what a point gets from the patches, and between them stands one transfer matrix a band and frame,
-the same for all pairs of the scene, which the paths of all probes together determine. Mirrored sound counts as
-scattered at its last surface; what that misses is left to the network.
+the same for all pairs of the scene, which the paths of all probes together determine. Sound that was mirrored only,
+and not often, is left out: it is found exactly for each pair (see `specular`). Other mirrored sound counts as scattered
+at its last surface; what that misses is left to the network.
 """
 
 from __future__ import annotations
@@ -17,24 +18,26 @@ import numpy as np
 from scipy import linalg
 
 from naf_core.bands import N_BANDS
+from naf_core.crew import Crew
 from naf_core.patches import Patches, look_for_patches
 from naf_core.randompaths import RandomPaths
 from naf_core.raycast import Raycaster
 from naf_core.response import FRAME_EDGES, N_FRAMES
 from naf_core.scene import Scene
+from naf_core.specular import SPECULAR_ORDER
 
 PATTERNS = 64  # at most: what probes get of the patches, in terms of so many patterns over them
-OWN_DURATION = 0.3  # s of what a probe hears of itself; later it hears the room, of which the exchange tells better
 _RIDGE = 0.1  # of the mean square of the patterns: the noise of a few hundred paths is not worth following closer
 _NEAREST = 0.3  # m: a patch is not a point, so that none comes closer than this
 _BATCH = 400_000  # lines of sight at a time
 _CELLS = 4_000_000  # probes x frames x patches gathered at a time
 _MOST_WAITING = 2_000_000  # hits
+_CHUNKS_A_PROCESS = 2  # with less to do, one is ready before another has started
 
 
 @dataclass(frozen=True)
 class Exchange:
-    """How sound gets from around one of P probes to around another.
+    """How sound gets from around one of P probes to around another, save by few mirror reflections alone.
 
     ``receive`` (P, Q, 4): what a probe gets, as W, X, Y, Z, of Q patterns of sound leaving the surfaces. ``transfer``
     (Q, 8, N_FRAMES, Q), symmetric in Q: how much of the last pattern there is in a frame when sound sets out as the
@@ -68,37 +71,69 @@ def trace_exchange(
     *,
     rays: int,
     seed: int,
+    processes: int = 1,
     progress: Callable[[float], None] | None = None,
-) -> tuple[np.ndarray, Exchange]:
-    """Let each of ``probes`` (P, 3) send ``rays`` paths: what they hear of themselves, and their Exchange.
+) -> Exchange:
+    """Let each of ``probes`` (P, 3) send ``rays`` paths, and find what passes between them.
 
-    Self-responses (P, 8, N_FRAMES, 4) are those of `trace_self` for the first OWN_DURATION, and 0 from there on.
+    ``processes`` at most work side by side; the result does not depend on how many.
     """
-    paths = _GatheredPaths(scene, caster, probes, look_for_patches(caster, probes, seed), np.random.default_rng(seed))
-    paths.run_all(rays, progress)
-    energy = np.ascontiguousarray(paths.frames((len(probes),)), dtype=np.float32)
-    energy[:, :, FRAME_EDGES[1:] > OWN_DURATION] = 0.0
-    return energy, paths.exchange()
+    patches = look_for_patches(caster, probes, seed)
+    heard, distance = _heard(caster, patches, probes)
+    patterns = _patterns(heard)
+    receive = np.ascontiguousarray(np.einsum("nq,npc->pqc", patterns, heard, optimize=True))
+    # The mean way from a patch to those who see it stands for all of them: they differ by less than a frame.
+    way = (distance / np.maximum(heard[..., 0].sum(axis=1), 1e-12)).astype(np.float32)
+    task = _Gathering(scene, probes, patches, patterns, way, seed, rays)
+    paths = task.paths(caster)
+    processes = min(processes, paths.chunks(rays) // _CHUNKS_A_PROCESS)
+    with Crew(task, processes, paths) as crew:
+        sent = crew.energy(rays, progress)
+    return Exchange(receive, _transfer(receive[..., 0], sent))
+
+
+@dataclass(frozen=True)
+class _Gathering:
+    """What a crew does for a scan: ``probes`` (P, 3) send ``rays`` paths each, and N ``patches`` gather them.
+
+    Of what arrives there are ``patterns`` (N, Q); sound goes on for ``way`` (N,) m to those who hear of it.
+    """
+
+    scene: Scene
+    probes: np.ndarray
+    patches: Patches
+    patterns: np.ndarray
+    way: np.ndarray
+    seed: int
+    rays: int
+
+    def paths(self, caster: Raycaster | None = None) -> _GatheredPaths:
+        return _GatheredPaths(self, caster or Raycaster(self.scene))
 
 
 class _GatheredPaths(RandomPaths):
     """Paths of probes, of which the patches gather what arrives from each."""
 
-    def __init__(
-        self, scene: Scene, caster: Raycaster, probes: np.ndarray, patches: Patches, rng: np.random.Generator
-    ) -> None:
-        super().__init__(scene, caster, probes, None, rng)
-        self._patches = patches
-        self._speed = np.float32(scene.air.speed_of_sound)
-        self.heard_for = OWN_DURATION * self._speed
-        heard, distance = _heard(caster, patches, probes)
-        # The mean way from a patch to those who see it stands for all of them: they differ by less than a frame.
-        self._way = (distance / np.maximum(heard[..., 0].sum(axis=1), 1e-12)).astype(np.float32)
-        self._patterns = _patterns(heard)  # (N, Q)
-        self._receive = np.ascontiguousarray(np.einsum("nq,npc->pqc", self._patterns, heard, optimize=True))
-        self._sent = np.zeros((len(probes), N_BANDS, N_FRAMES, self._patterns.shape[1]), np.float32)
+    def __init__(self, task: _Gathering, caster: Raycaster) -> None:
+        nobody = np.zeros((0, 3), np.float32)
+        super().__init__(task.scene, caster, task.probes, nobody, np.random.default_rng(task.seed))
+        self._patches, self._patterns, self._way = task.patches, task.patterns, task.way
+        self._speed = np.float32(task.scene.air.speed_of_sound)
+        self.untold = SPECULAR_ORDER
+        self._sent = np.zeros((len(task.probes), N_BANDS, N_FRAMES, self._patterns.shape[1]), np.float32)
         self._hits: list[tuple[np.ndarray, ...]] = []
         self._waiting = 0
+
+    def look_for_mirrors(self, rays: int) -> None:
+        """Nobody listens to mirrors."""
+
+    def chunk_energy(self, rays: int, chunk: int, batch: tuple[int, ...] = ()) -> np.ndarray:
+        """What a chunk sends to the patches, (P, 8, N_FRAMES, Q)."""
+        super().chunk_energy(rays, chunk, batch)
+        if self._hits:
+            self._sum_up()
+        sent, self._sent = self._sent, np.zeros_like(self._sent)
+        return sent
 
     def _arrive(
         self,
@@ -137,20 +172,21 @@ class _GatheredPaths(RandomPaths):
                 arrived = arrived.astype(np.float32).reshape(size * N_FRAMES, count)
                 self._sent[start : start + size, band] += (arrived @ self._patterns).reshape(size, N_FRAMES, -1)
 
-    def exchange(self) -> Exchange:
-        """The transfer that explains best, over all probes, what arrived where from whom."""
-        if self._hits:
-            self._sum_up()
-        receive = self._receive[..., 0].astype(np.float64)  # by reciprocity also how a probe lights the surfaces
-        count, patterns = receive.shape
-        if not (count and patterns):
-            return Exchange(self._receive, np.zeros((patterns, N_BANDS, N_FRAMES, patterns), np.float32))
-        ridge = _RIDGE * (receive**2).sum() / patterns
-        inverse = np.linalg.solve(receive.T @ receive + ridge * np.eye(patterns), receive.T)
-        transfer = (inverse @ self._sent.reshape(count, -1)).reshape(patterns, N_BANDS, N_FRAMES, patterns)
-        # Reciprocity: what differs between both ways is noise.
-        transfer = 0.5 * (transfer + transfer.swapaxes(0, -1))
-        return Exchange(self._receive, np.ascontiguousarray(transfer, dtype=np.float32))
+
+def _transfer(lit: np.ndarray, sent: np.ndarray) -> np.ndarray:
+    """The transfer that explains best, over all P probes, what each ``sent`` (P, 8, N_FRAMES, Q) where.
+
+    By reciprocity a probe has ``lit`` (P, Q) the surfaces as it hears of them.
+    """
+    lit = lit.astype(np.float64)
+    count, patterns = lit.shape
+    if not (count and patterns):
+        return np.zeros((patterns, N_BANDS, N_FRAMES, patterns), np.float32)
+    ridge = _RIDGE * (lit**2).sum() / patterns
+    inverse = np.linalg.solve(lit.T @ lit + ridge * np.eye(patterns), lit.T)
+    transfer = (inverse @ sent.reshape(count, -1)).reshape(patterns, N_BANDS, N_FRAMES, patterns)
+    # Reciprocity: what differs between both ways is noise.
+    return np.ascontiguousarray(0.5 * (transfer + transfer.swapaxes(0, -1)), dtype=np.float32)
 
 
 def _heard(caster: Raycaster, patches: Patches, probes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

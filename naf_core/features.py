@@ -14,50 +14,15 @@ from naf_core.pairs import Pairs, Sight
 from naf_core.probes import N_DEPTHS, Scan, Surroundings
 from naf_core.response import FRAME_EDGES, N_FRAMES
 
-_OWN_FRAMES = 17  # of the self-responses, the first 150 ms: later ones are the room's, which the exchange tells better
-_RADIAL_FRAMES = 16  # frames whose intensity along the line between the ends is told: the first 130 ms
 _LEAST_SHARE = 0.01  # a frame counts at least as this share of the loudest later one
 _LEAST_ENERGY = 1e-12
-N_FEATURES = N_FRAMES + 4 * _OWN_FRAMES + 2 * _RADIAL_FRAMES + 2 * (N_DEPTHS + 3) + 12
-N_BASES = 4  # vectors in which a direction is given
+N_FEATURES = N_FRAMES + 2 * (N_DEPTHS + 3) + 12
+N_BASES = 3  # vectors in which a direction is given
 
 
-@dataclass(frozen=True)
-class Ends:
-    """What is known at n points.
-
-    ``energy`` (n, 8, N_FRAMES, 4): the self-response there; ``wide`` (n, 8, N_FRAMES): its mean over all that is in
-    view, in which the late decay stands out of the noise; ``around`` their Surroundings.
-    """
-
-    energy: np.ndarray
-    wide: np.ndarray
-    around: Surroundings
-
-    def __getitem__(self, rows: np.ndarray) -> Ends:
-        return Ends(
-            self.energy[rows],
-            self.wide[rows],
-            Surroundings(*(getattr(self.around, f.name)[rows] for f in fields(Surroundings))),
-        )
-
-
-def read_ends(found: Scan, seen: Sight) -> Ends:
-    """Features at points, read from the grid by the Gaussian kernels of ``seen``: energies, not their logarithms."""
-    around, own = found.around, found.energy
-    view = np.where(seen.lost[:, None], seen.weight, seen.sees.astype(np.float32))
-    view /= np.maximum(view.sum(axis=1, keepdims=True), 1e-30)
-    count = len(view)
-    return Ends(
-        (seen.weight @ own.reshape(len(own), -1)).reshape(count, *own.shape[1:]),
-        (view @ own[..., 0].reshape(len(own), -1)).reshape(count, *own.shape[1:3]),
-        Surroundings(
-            seen.weight @ around.depths,
-            seen.weight @ around.absorption,
-            seen.weight @ around.scattering,
-            seen.weight @ around.escape,
-        ),
-    )
+def read_around(found: Scan, seen: Sight) -> Surroundings:
+    """Surroundings of points, read from the grid by the Gaussian kernels of ``seen``."""
+    return Surroundings(*(seen.weight @ getattr(found.around, f.name) for f in fields(Surroundings)))
 
 
 @dataclass(frozen=True)
@@ -66,8 +31,7 @@ class PairFeatures:
 
     ``inputs`` (n, 8, N_FEATURES) float32; ``base_level`` (n, 8, N_FRAMES) dB, what is said without a network: what
     the probes heard of each other; ``bases`` (n, 8, N_FRAMES, N_BASES, 3): vectors (axis -2) in which the decoder gives
-    directions at the listener: along the way to the emitter, straight to it, as the self-response's, and as the probes
-    heard it.
+    directions at the listener: along the way to the emitter, straight to it, and as the probes heard it.
     """
 
     inputs: np.ndarray
@@ -96,8 +60,7 @@ def later(energy: np.ndarray, delay: np.ndarray) -> np.ndarray:
 def floored_level(energy: np.ndarray) -> np.ndarray:
     """Level in dB of energies (..., N_FRAMES), no frame lower than 20 dB below the loudest later one.
 
-    The first frames of a self-response are empty wherever no surface is near: their logarithm would say nothing and
-    shout it.
+    The first frames are empty wherever no surface is near: their logarithm would say nothing and shout it.
     """
     loudest_later = np.maximum.accumulate(energy[..., ::-1], axis=-1)[..., ::-1]
     return 10.0 * np.log10(np.maximum(np.maximum(energy, _LEAST_SHARE * loudest_later), _LEAST_ENERGY))
@@ -109,30 +72,21 @@ def intensity_ratio(energy: np.ndarray) -> np.ndarray:
 
 
 def pair_features(
-    emitter: Ends,
-    listener: Ends,
+    emitter: Surroundings,
+    listener: Surroundings,
     exchanged: np.ndarray,
     pairs: Pairs,
     air: np.ndarray,
     speed_of_sound: float,
     height: np.ndarray,
 ) -> PairFeatures:
-    """Features of n pairs from both ends and what probes there ``exchanged``, energy (n, 8, N_FRAMES, 4).
+    """Features of n pairs, from what is around both ends and what the probes there exchanged.
 
-    ``air`` (8,) absorption in 1/m; ``height`` (n,) m between the ends.
+    ``exchanged`` (n, 8, N_FRAMES, 4) energy, ``air`` (8,) absorption in 1/m, ``height`` (n,) m between the ends.
     """
     delay = pairs.distance / speed_of_sound
-    energies = [later(end.energy, delay) for end in (emitter, listener)]
-    wides = [later(end.wide[..., None], delay)[..., 0] for end in (emitter, listener)]
-    levels, wide_levels = [floored_level(e[..., 0]) for e in energies], [floored_level(w) for w in wides]
     heard = later(exchanged, delay)
     base_level = floored_level(heard[..., 0])
-    ratios = [intensity_ratio(e) for e in energies]
-    outward = (-pairs.direction, pairs.direction)  # at each end, towards the other
-    radial = [
-        np.einsum("nbfk,nk->nbf", ratio[:, :, :_RADIAL_FRAMES], towards)
-        for ratio, towards in zip(ratios, outward, strict=True)
-    ]
     overall = 10.0 * np.log10(np.maximum((10.0 ** (base_level / 10.0)).sum(axis=-1, keepdims=True), _LEAST_ENERGY))
     n = len(pairs.distance)
 
@@ -145,10 +99,7 @@ def pair_features(
         columns.extend([0.5 * (one + other), np.abs(one - other)])
 
     columns.append(base_level - overall)
-    for pair in (levels, wide_levels):
-        both_ends(*(level[..., :_OWN_FRAMES] - overall for level in pair))
-    both_ends(*radial)
-    a, b = emitter.around, listener.around
+    a, b = emitter, listener
     both_ends(every_band(np.log(a.depths + 0.05)), every_band(np.log(b.depths + 0.05)))
     both_ends(a.absorption[..., None], b.absorption[..., None])
     both_ends(a.scattering[..., None], b.scattering[..., None])
@@ -173,6 +124,5 @@ def pair_features(
     bases = np.empty((n, 8, N_FRAMES, N_BASES, 3), np.float32)
     bases[..., 0, :] = pairs.way_direction[:, None, None]
     bases[..., 1, :] = pairs.direction[:, None, None]
-    bases[..., 2, :] = ratios[1]
-    bases[..., 3, :] = intensity_ratio(heard)
+    bases[..., 2, :] = intensity_ratio(heard)
     return PairFeatures(inputs, base_level.astype(np.float32), bases)

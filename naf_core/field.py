@@ -12,15 +12,16 @@ import numpy as np
 
 from naf_core.bands import N_BANDS
 from naf_core.bundled import FIELD, bundled_file
-from naf_core.decoder import DecoderConfig, decode, forward, load_decoder
+from naf_core.decoder import DecoderConfig, decode, forward, join_specular, load_decoder
 from naf_core.errors import UserError
 from naf_core.exchange import PATTERNS, Exchange
-from naf_core.features import pair_features, read_ends
+from naf_core.features import pair_features, read_around
 from naf_core.pairs import pair_geometry, sight
-from naf_core.probes import N_DEPTHS, Scan, Surroundings, scan
+from naf_core.probes import N_DEPTHS, PATHS, Scan, Surroundings, scan
 from naf_core.raycast import Raycaster
 from naf_core.response import N_FRAMES, EnergyResponse, empty_response
 from naf_core.scene import MAX_REACH, Scene
+from naf_core.specular import specular_energy
 from naf_core.store import CHECKED, DAMAGE, read_array
 from naf_core.tracer import direct_energy, positions_from, tail_slopes
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 _BATCH = 512  # pairs a step: their features stay small beside the scene
 _MAX_PROBES = 5000  # of a file; what may be read of it grows with their square
-_FORMAT = "acoustic-fields field 2"
+_FORMAT = "acoustic-fields field 3"
 
 
 @dataclass(frozen=True)
@@ -49,21 +50,23 @@ class Field:
         *,
         seed: int = 0,
         spacing: float = 0.8,
-        rays: int = 1200,
+        paths: int = PATHS,
+        processes: int = 1,
         progress: Callable[[float], None] | None = None,
         weights: Path | None = None,
     ) -> Field:
         """Scan ``scene`` and read the bundled weights (or those at ``weights``): a field ready to be asked.
 
-        Probes stand ``spacing`` metres apart and send ``rays`` paths each. ``progress`` gets 0..1 and may raise to
-        cancel. A scene without triangles gives the free field.
+        Probes stand ``spacing`` metres apart and send ``paths`` together. ``processes`` at most work side by side;
+        the result does not depend on how many. ``progress`` gets 0..1 and may raise to cancel. A scene without
+        triangles gives the free field.
         """
         config, parameters, _ = load_decoder(weights or bundled_file(FIELD))
         caster = Raycaster(scene)
         return cls(
             scene,
             caster,
-            scan(scene, caster, spacing=spacing, rays=rays, seed=seed, progress=progress),
+            scan(scene, caster, spacing=spacing, paths=paths, seed=seed, processes=processes, progress=progress),
             config,
             parameters,
         )
@@ -103,8 +106,9 @@ class Field:
         response.direct[:] = direct_energy(self.scene.air, pairs.distance, pairs.visible)
         if not len(probes):
             return response
+        specular = specular_energy(self.scene, self.caster, unique_e, unique_l, of_e, of_l)
         exchange = self.scan_.exchange
-        ends_e, ends_l = read_ends(self.scan_, sight_e), read_ends(self.scan_, sight_l)
+        around_e, around_l = read_around(self.scan_, sight_e), read_around(self.scan_, sight_l)
         gets_e, gets_l = exchange.at(sight_e.weight), exchange.at(sight_l.weight)
         air = self.scene.air.absorption().astype(np.float32)
         height = np.abs(emitters[:, 2] - listeners[:, 2])
@@ -113,13 +117,12 @@ class Field:
             here, there = of_e[rows], of_l[rows]
             exchanged = exchange.between(gets_e[here], gets_l[there])
             features = pair_features(
-                ends_e[here], ends_l[there], exchanged, pairs[rows], air, response.speed_of_sound, height[rows]
+                around_e[here], around_l[there], exchanged, pairs[rows], air, response.speed_of_sound, height[rows]
             )
             level, ratio = decode(forward(self.parameters, features.inputs), features.base_level, features.bases)
-            energy = 10.0 ** (level / 10.0)
-            response.energy[rows, ..., 0] = energy
-            response.energy[rows, ..., 1:] = energy[..., None] * ratio
-            response.tail_slope[rows] = tail_slopes(energy)
+            energy = join_specular(level, ratio, specular[rows])
+            response.energy[rows] = energy
+            response.tail_slope[rows] = tail_slopes(energy[..., 0])
             if progress is not None:
                 progress(min(1.0, (start + _BATCH) / n))
         return response
@@ -134,7 +137,7 @@ class Field:
         with h5py.File(part, "a", libver=CHECKED) as file:
             file.attrs["field"] = np.bytes_(_FORMAT)
             group = file.create_group("scan")
-            arrays = {name: getattr(self.scan_, name) for name in ("positions", "energy", "walking")}
+            arrays = {name: getattr(self.scan_, name) for name in ("positions", "walking")}
             arrays["sees"] = self.scan_.sees.astype(np.uint8)
             arrays |= {"receive": self.scan_.exchange.receive, "transfer": self.scan_.exchange.transfer}
             arrays |= {f"around_{f.name}": getattr(self.scan_.around, f.name) for f in fields(Surroundings)}
@@ -173,11 +176,8 @@ def _read_scan(group: h5py.Group) -> Scan:
             raise ValueError(f"{name} has values outside 0 to {highest:g}")
         return values.astype(np.float32)
 
-    energy = read_array(group, "energy", (count, N_BANDS, N_FRAMES, 4), count).astype(np.float32)
     if not (np.abs(positions) <= MAX_REACH).all():
         raise ValueError("positions are not finite numbers, or out of reach")
-    if not (np.isfinite(energy).all() and (energy[..., 0] >= 0.0).all()):
-        raise ValueError("energy has values that are negative or not finite")
     around = Surroundings(
         read("around_depths", (N_DEPTHS,), MAX_REACH),
         read("around_absorption", (N_BANDS,), 1.001),
@@ -192,4 +192,4 @@ def _read_scan(group: h5py.Group) -> Scan:
     if not (np.isfinite(receive).all() and np.isfinite(transfer).all()):
         raise ValueError("the exchange between probes has values that are not finite")
     walking = read("walking", (count,), np.inf)
-    return Scan(positions.astype(np.float32), energy, around, sees, walking, Exchange(receive, transfer))
+    return Scan(positions.astype(np.float32), around, sees, walking, Exchange(receive, transfer))

@@ -1,13 +1,13 @@
-"""The scan: acoustic probes on a grid through the walkable space, and what each hears of itself.
+"""The scan: acoustic probes on a grid through the walkable space, and what they hear of each other.
 
-A probe needs no knowledge of any emitter or listener: it is scanned once a scene. Beside its own echo it knows which
+A probe needs no knowledge of any emitter or listener: it is scanned once a scene. It knows what stands around it, which
 other probes it sees and how far, around corners, it is to each of the others.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from scipy.sparse.csgraph import dijkstra
@@ -20,9 +20,10 @@ EAR_HEIGHT = 1.3  # m above the floor: between a seated and a standing head
 _LOWEST_GAP = 0.9  # m: lower spaces (under a table) hold no probe
 _LEVEL_STEP = 2.5  # m between probes above each other in high rooms
 _MAX_LAYERS = 64  # surfaces met by one vertical ray
+PATHS = 200_000  # sent by all probes of a scan together
 N_DEPTHS = 8  # quantiles of the distance to the first surface
 DEPTH_RAYS = 256
-_MOST_SENDERS = 200  # more probes than this share the paths of so many: all paths tell of all pairs
+_MOST_RAYS = 6000  # of one probe
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,9 @@ class Surroundings:
     absorption: np.ndarray
     scattering: np.ndarray
     escape: np.ndarray
+
+    def __getitem__(self, rows: np.ndarray) -> Surroundings:
+        return Surroundings(*(getattr(self, f.name)[rows] for f in fields(self)))
 
 
 def surroundings(scene: Scene, caster: Raycaster, points: np.ndarray) -> Surroundings:
@@ -140,12 +144,11 @@ def walking_distance(probes: np.ndarray, sees: np.ndarray) -> np.ndarray:
 class Scan:
     """Probes and what they know.
 
-    ``positions`` (P, 3) m; ``energy`` (P, 8, N_FRAMES, 4) self-responses; ``around`` their Surroundings;
-    ``sees`` (P, P) bool; ``walking`` (P, P) m; ``exchange`` what they hear of each other.
+    ``positions`` (P, 3) m; ``around`` their Surroundings; ``sees`` (P, P) bool; ``walking`` (P, P) m; ``exchange``
+    what they hear of each other.
     """
 
     positions: np.ndarray
-    energy: np.ndarray
     around: Surroundings
     sees: np.ndarray
     walking: np.ndarray
@@ -158,21 +161,21 @@ def scan(
     *,
     spacing: float = 0.8,
     limit: int = 400,
-    rays: int = 1200,
+    paths: int = PATHS,
     seed: int = 0,
+    processes: int = 1,
     progress: Callable[[float], None] | None = None,
 ) -> Scan:
-    """Place probes in ``scene`` and let each send ``rays`` paths, or fewer where there are many of them.
+    """Place probes in ``scene`` and let them share in sending ``paths``: all paths tell of all pairs.
 
-    ``progress`` gets 0..1 and may raise to cancel.
+    ``processes`` at most work side by side. ``progress`` gets 0..1 and may raise to cancel.
     """
     positions = place_probes(scene, caster, spacing, limit)
     sees = visibility(caster, positions, positions)
-    rays = max(1, rays * _MOST_SENDERS // max(len(positions), _MOST_SENDERS))
-    energy, exchange = trace_exchange(scene, caster, positions, rays=rays, seed=seed, progress=progress)
+    rays = max(1, min(paths // max(len(positions), 1), _MOST_RAYS))
+    exchange = trace_exchange(scene, caster, positions, rays=rays, seed=seed, processes=processes, progress=progress)
     return Scan(
         positions=positions,
-        energy=energy,
         around=surroundings(scene, caster, positions),
         sees=sees,
         walking=walking_distance(positions, sees),

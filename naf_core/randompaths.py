@@ -85,7 +85,7 @@ class RandomPaths:
         self.waiting: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         self.count_waiting = 0
         self.radius, self.volume = catching_spheres(caster, self.listeners)
-        self.heard_for = np.float32(np.inf)  # m: paths that have come farther deliver nothing
+        self.untold = 0  # reflections: `_arrive` is not told of what was only mirrored, so often at most
         self.sequences: Sequences | None = None
         self.balance: Balance | None = None
 
@@ -174,9 +174,9 @@ class RandomPaths:
         farthest = (6000.0 + self.distance.max(initial=0.0) * 3.0) / self.milliseconds_per_metre
         for bounce in range(_MOST_BOUNCES):
             distance, triangle = self.caster.intersect(position.T, direction.T)
-            caught = mirrored & (travelled < self.heard_for)
+            caught = mirrored
             if sequence:
-                caught &= ~(early & self.sequences.known_from_emitter(owner % len(self.places), sequence))
+                caught = caught & ~(early & self.sequences.known_from_emitter(owner % len(self.places), sequence))
             caught = np.flatnonzero(caught)
             if len(caught):
                 late = ~early if sequence else None
@@ -205,13 +205,9 @@ class RandomPaths:
                 self._account("absorbed", owner, before - energy)
             scattering = self.scattering.take(material, axis=1)
             scattered = energy * scattering
-            self._arrive(owner, position.T, normal.T, energy.T, travelled)
-            heard = np.flatnonzero(travelled < self.heard_for)
-            if len(heard) == len(owner):
-                self._connect(owner, position.T, normal.T, scattered.T, travelled, bounce)
-            elif len(heard):
-                rows = owner[heard], position.T[heard], normal.T[heard], scattered.T[heard]
-                self._connect(*rows, travelled[heard], bounce)
+            told = np.where(early, scattered, energy) if bounce < self.untold else energy
+            self._arrive(owner, position.T, normal.T, told.T, travelled)
+            self._connect(owner, position.T, normal.T, scattered.T, travelled, bounce)
 
             for_each, part = wanted(owner, energy, count, share)
             alive = (part > CUT_OFF) & (travelled < farthest)
@@ -260,8 +256,9 @@ class RandomPaths:
     ) -> None:
         """Called once a bounce with all n hits; does nothing here.
 
-        ``reflected`` (n, 8) is the energy that the surface sends back, scattered and mirrored together; ``position``
-        and ``normal`` (n, 3), ``travelled`` (n,) m.
+        ``reflected`` (n, 8) is the energy that the surface sends back, scattered and mirrored together, save what was
+        mirrored only, up to ``untold`` times since the emitter; ``position`` and ``normal`` (n, 3), ``travelled`` (n,)
+        m.
         """
 
     def _connect(

@@ -78,9 +78,9 @@ def test_levels_are_residuals_and_directions_sums_of_the_bases():
     output = np.zeros((1, N_OUTPUTS), np.float32)
     output[0, 2] = 0.3  # frame 2: 3 dB
     first = N_FRAMES + N_BASES * 5  # of frame 5
-    output[0, first : first + N_BASES] = [0.2, 0.0, 0.5, 0.0]
+    output[0, first : first + N_BASES] = [0.2, 0.0, 0.5]
     bases = np.tile(np.eye(N_BASES, 3, dtype=np.float32), (1, N_FRAMES, 1, 1))
-    bases[0, 5] = [[1, 0, 0], [0, 1, 0], [0, 0.6, 0.8], [1, 1, 1]]
+    bases[0, 5] = [[1, 0, 0], [0, 1, 0], [0, 0.6, 0.8]]
     level, ratio = decode(output, np.zeros((1, N_FRAMES), np.float32), bases)
     np.testing.assert_allclose(level[0], 3.0 * np.eye(N_FRAMES)[2], atol=1e-5)
     np.testing.assert_allclose(ratio[0, 5], [0.2, 0.3, 0.4], atol=1e-6)

@@ -10,7 +10,7 @@ from naf_core.bands import N_BANDS
 from naf_core.bundled import FIELD, bundled_file
 from naf_core.decoder import DecoderConfig, load_decoder, parameter_shapes, save_decoder
 from naf_core.errors import UserError
-from naf_core.features import read_ends
+from naf_core.features import read_around
 from naf_core.field import Field
 from naf_core.pairs import sight
 from naf_core.response import N_FRAMES
@@ -45,7 +45,7 @@ def scene() -> Scene:
 
 @pytest.fixture(scope="module")
 def field(scene: Scene, weights: Path) -> Field:
-    return Field.scan(scene, seed=1, spacing=1.2, rays=60, weights=weights)
+    return Field.scan(scene, seed=1, spacing=1.2, paths=2400, weights=weights)
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +180,7 @@ def test_a_walk_through_the_door_has_no_leap(trained):
 def test_the_bundled_network_knows_how_a_room_decays():
     size, walls = np.array([5.0, 4.0, 3.0]), np.linspace(0.15, 0.4, 8)
     scene = scene_of((box([0, 0, 0], size), material(walls, 0.6)))
-    field = Field.scan(scene, seed=2, spacing=1.2, rays=200)
+    field = Field.scan(scene, seed=2, spacing=1.2, paths=8000)
     ends = np.array([[1.0, 1.0, 1.2], [4.0, 3.0, 1.6]]), np.array([[3.5, 2.8, 1.6], [1.2, 2.5, 1.0]])
     said = field.predict(*ends).parameters()
     volume, surface = size.prod(), 2.0 * (size[0] * size[1] + size[1] * size[2] + size[0] * size[2])
@@ -208,15 +208,16 @@ def test_a_lost_point_hears_the_room_beside_it(field):
     ends = np.array([[[-0.2, 2.0, 1.3]], [[0.2, 2.0, 1.3]]], np.float32)
     lost, inside = (sight(field.caster, field.scan_.positions, p, 0.6) for p in ends)
     assert lost.lost[0]
-    beyond, within = read_ends(field.scan_, lost), read_ends(field.scan_, inside)
-    for name in ("energy", "wide"):
-        omnidirectional = (getattr(ends, name)[..., 0] if name == "energy" else ends.wide for ends in (beyond, within))
-        ratio = np.divide(*(energy.sum() for energy in omnidirectional))
-        assert 0.5 < ratio < 2.0, name
+    exchange = field.scan_.exchange
+    beyond, within = (exchange.at(seen.weight) for seen in (lost, inside))
+    ratio = np.divide(*(exchange.between(end, within)[..., 0].sum() for end in (beyond, within)))
+    assert 0.5 < ratio < 2.0
+    depths = np.divide(*(read_around(field.scan_, seen).depths for seen in (lost, inside)))
+    assert ((depths > 0.3) & (depths < 3.0)).all()
 
 
 def test_a_seed_repeats_exactly_and_another_does_not(scene, weights, field):
-    same, other = (Field.scan(scene, seed=seed, spacing=1.2, rays=60, weights=weights) for seed in (1, 2))
+    same, other = (Field.scan(scene, seed=seed, spacing=1.2, paths=2400, weights=weights) for seed in (1, 2))
     expected = field.predict(EMITTERS, LISTENERS).energy
     np.testing.assert_array_equal(same.predict(EMITTERS, LISTENERS).energy, expected)
     assert (other.predict(EMITTERS, LISTENERS).energy != expected).any()
@@ -236,7 +237,7 @@ def test_without_geometry_there_is_the_free_field(weights):
 def test_open_and_closed_scenes_are_told_apart(field, weights):
     roofless = scene_of((box([0, 0, 0], [4, 4, 2.5], without="+z"), material(0.5, 0.5)))
     assert field.escape == 0.0
-    assert 0.1 < Field.scan(roofless, spacing=2.0, rays=20, weights=weights).escape < 0.5
+    assert 0.1 < Field.scan(roofless, spacing=2.0, paths=600, weights=weights).escape < 0.5
 
 
 def test_progress_rises_to_one_and_may_cancel(field, scene, weights):
@@ -245,7 +246,7 @@ def test_progress_rises_to_one_and_may_cancel(field, scene, weights):
 
     scanned: list[float] = []
     small = scene_of((box([0, 0, 0], [3, 3, 2.5]), material(0.9)))
-    Field.scan(small, spacing=1.5, rays=20, weights=weights, progress=scanned.append)
+    Field.scan(small, spacing=1.5, paths=800, weights=weights, progress=scanned.append)
     asked: list[float] = []
     rows = np.zeros(1100, int)
     field.predict(EMITTERS[rows], LISTENERS[rows], progress=asked.append)
@@ -256,7 +257,7 @@ def test_progress_rises_to_one_and_may_cancel(field, scene, weights):
     with pytest.raises(KeyboardInterrupt):
         field.predict(EMITTERS, LISTENERS, progress=cancel)
     with pytest.raises(KeyboardInterrupt):
-        Field.scan(small, spacing=1.5, rays=20, weights=weights, progress=cancel)
+        Field.scan(small, spacing=1.5, paths=800, weights=weights, progress=cancel)
 
 
 def test_inputs_are_not_changed(field):
@@ -300,7 +301,9 @@ def replace_dataset(path: Path, name: str, values: object) -> None:
             file[name] = values
 
 
-@pytest.mark.parametrize("name", ["positions", "energy", "sees", "walking", "around_depths", "around_escape"])
+@pytest.mark.parametrize(
+    "name", ["positions", "receive", "transfer", "sees", "walking", "around_depths", "around_escape"]
+)
 def test_a_field_lacking_a_part_is_refused_by_name(saved, weights, name):
     replace_dataset(saved, f"scan/{name}", None)
     with pytest.raises(UserError, match=r"room\.h5"):
@@ -317,10 +320,12 @@ def test_a_field_lacking_a_part_is_refused_by_name(saved, weights, name):
         ("positions", lambda a: np.float32(1.0)),
         ("positions", lambda a: "here"),
         ("positions", lambda a: np.zeros((100_000, 3), np.float32)),
-        ("energy", lambda a: -a),
-        ("energy", lambda a: np.where(a > 0, np.inf, a)),
-        ("energy", lambda a: a[:, :7]),
-        ("energy", lambda a: a[:, :, :-1]),
+        ("receive", lambda a: np.where(a > 0, np.inf, a)),
+        ("receive", lambda a: a[:, :, :3]),
+        ("receive", lambda a: a[:, :-1]),
+        ("transfer", lambda a: a[:, :7]),
+        ("transfer", lambda a: a[:, :, :-1]),
+        ("transfer", lambda a: a * np.nan),
         ("sees", lambda a: a[:-1]),
         ("sees", lambda a: a.astype(np.float32) * np.nan),
         ("walking", lambda a: -a),
@@ -342,9 +347,9 @@ def test_a_field_with_impossible_values_is_refused_by_name(saved, weights, name,
 def test_a_field_that_claims_more_than_it_holds_is_refused(saved, weights):
     with h5py.File(saved, "a") as file:
         count = len(file["scan/positions"])
-        del file["scan/energy"], file["scan/positions"]
+        del file["scan/walking"], file["scan/positions"]
         file["scan"].create_dataset("positions", (4000, 3), "f4", chunks=(4000, 3))
-        file["scan"].create_dataset("energy", (4000, 8, N_FRAMES, 4), "f4", chunks=(1, 8, N_FRAMES, 4))
+        file["scan"].create_dataset("walking", (4000, 4000), "f4", chunks=(1, 4000))
     assert count < 4000
     with pytest.raises(UserError, match=r"room\.h5"):
         Field.load(saved, weights)

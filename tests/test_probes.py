@@ -176,20 +176,19 @@ def test_a_scan_fits_together_and_repeats():
     scene = scene_of((box([0, 0, 0], [3, 2.4, 2.5]), material(0.5, 0.5)))
     fractions: list[float] = []
     caster = Raycaster(scene)
-    one = scan(scene, caster, spacing=1.0, rays=60, seed=3, progress=fractions.append)
+    one = scan(scene, caster, spacing=1.0, paths=2400, seed=3, progress=fractions.append)
     count = len(one.positions)
     assert count == 6
-    assert one.energy.shape == (count, 8, N_FRAMES, 4)
     assert one.sees.shape == one.walking.shape == (count, count)
     assert one.around.escape.shape == (count,)
-    assert (one.energy[..., 0] >= 0.0).all()
-    assert (one.energy[..., 0].sum(axis=2) > 0.0).all()
-    # The intensity is never more than the energy.
-    assert (np.linalg.norm(one.energy[..., 1:], axis=-1) <= one.energy[..., 0] * 1.0001 + 1e-12).all()
+    assert len(one.exchange.receive) == count
+    energy = one.exchange.between(one.exchange.receive, one.exchange.receive)
+    assert energy.shape == (count, 8, N_FRAMES, 4)
+    assert (energy[..., 0].sum(axis=2) > 0.0).all()
     assert fractions[-1] == 1.0
-    same, other = (scan(scene, caster, spacing=1.0, rays=60, seed=seed) for seed in (3, 4))
-    np.testing.assert_array_equal(one.energy, same.energy)
-    assert (one.energy != other.energy).any()
+    same, other = (scan(scene, caster, spacing=1.0, paths=2400, seed=seed) for seed in (3, 4))
+    np.testing.assert_array_equal(one.exchange.transfer, same.exchange.transfer)
+    assert (one.exchange.transfer != other.exchange.transfer).any()
 
 
 def test_a_scan_can_be_cancelled():
@@ -199,11 +198,11 @@ def test_a_scan_can_be_cancelled():
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        scan(scene, Raycaster(scene), spacing=1.0, rays=10, progress=cancel)
+        scan(scene, Raycaster(scene), spacing=1.0, paths=400, progress=cancel)
 
 
 def test_an_empty_scene_is_scanned_to_nothing():
     empty = scan(scene_of(), Raycaster(scene_of()))
     assert empty.positions.shape == (0, 3)
-    assert empty.energy.shape == (0, 8, N_FRAMES, 4)
+    assert empty.exchange.receive.shape == (0, 0, 4)
     assert empty.walking.shape == (0, 0)

@@ -8,13 +8,14 @@ import trimesh
 
 from naf_core.bundled import FIELD, bundled_file
 from naf_core.decoder import N_OUTPUTS, DecoderConfig, decode, forward, load_decoder, parameter_shapes
-from naf_core.features import N_BASES, N_FEATURES, intensity_ratio, later
+from naf_core.features import N_BASES, N_FEATURES
 from naf_core.raycast import Raycaster
 from naf_core.response import FRAME_EDGES, N_FRAMES
 from naf_core.training import dataset
 from naf_core.training import evaluate as evaluation
 from naf_core.training.evaluate import (
     BARS,
+    MEASURES,
     Truth,
     as_text,
     direction_error,
@@ -108,13 +109,15 @@ def test_a_record_is_reciprocal_and_complete(room, record):
     pairs = 6
     assert record["level"].shape == (pairs, 8, N_FRAMES)
     assert record["direction"].shape == (2 * pairs, 8, N_FRAMES, 3)
-    assert record["own"].shape == (4, 8, N_FRAMES, 4)
-    assert record["wide"].shape == (4, 8, N_FRAMES)
-    assert record["exchanged"].shape == record["level"].shape
-    assert record["exchanged_direction"].shape == record["direction"].shape
-    # What the probes exchanged is near what the teacher traced.
-    totals = [(10.0 ** (record[name].astype(float) / 10.0)).sum(axis=2) for name in ("exchanged", "level")]
-    assert np.abs(10.0 * np.log10(totals[0] / totals[1])).mean() < 2.0
+    for name in ("exchanged", "specular"):
+        assert record[name].shape == record["level"].shape
+        assert record[f"{name}_direction"].shape == record["direction"].shape
+    # What the probes exchanged and what is mirrored are together near what the teacher traced.
+    exchanged, specular, level = (
+        (10.0 ** (record[name].astype(float) / 10.0)).sum(axis=2) for name in ("exchanged", "specular", "level")
+    )
+    assert np.abs(10.0 * np.log10((exchanged + specular) / level)).mean() < 1.0
+    assert (specular < 1.3 * level).all()
     np.testing.assert_array_equal(record["pairs_visible"][:pairs], record["pairs_visible"][pairs:])
     np.testing.assert_array_equal(record["pairs_direction"][:pairs], -record["pairs_direction"][pairs:])
     np.testing.assert_array_equal(record["pairs_visible"][:pairs], record["direct"][:, 0] > 0.0)
@@ -180,15 +183,13 @@ def test_either_end_may_be_the_listener(samples, record):
         part = slice(0, 6) if side == 0 else slice(6, 12)
         expected = record["direction"][part].reshape(48, N_FRAMES, 3) / 127.0
         np.testing.assert_allclose(batch["direction"].numpy(), expected, atol=1e-6)
-        # The third basis is what the listener hears of itself.
-        listener = np.triu_indices(4, 1)[1 - side]
-        shifted = later(record["own"][listener], record["pairs_distance"][:6] / float(record["speed_of_sound"]))
-        own = intensity_ratio(shifted).reshape(48, N_FRAMES, 3)
-        np.testing.assert_allclose(batch["bases"][:, :, 2].numpy(), own, atol=0.005)
-        # The fourth is what the probes exchanged.
+        mirrored = record["specular_direction"][part].reshape(48, N_FRAMES, 3) / 127.0
+        strength = batch["specular"][..., :1].numpy()
+        np.testing.assert_allclose(batch["specular"][..., 1:].numpy(), strength * mirrored, atol=1e-6)
+        # The third basis is what the probes exchanged.
         between = record["exchanged_direction"][part].reshape(48, N_FRAMES, 3) / 127.0
         late = FRAME_EDGES[:-1] > 0.1  # where a shift by the distance changes little
-        np.testing.assert_allclose(batch["bases"][:, late, 3].numpy(), between[:, late], atol=0.3)
+        np.testing.assert_allclose(batch["bases"][:, late, 2].numpy(), between[:, late], atol=0.3)
         straight = np.repeat(record["pairs_direction"][part], 8, axis=0)
         np.testing.assert_allclose(batch["bases"][:, 4, 1].numpy(), straight, atol=1e-3)
 
@@ -346,7 +347,7 @@ def truths(tmp_path_factory: pytest.TempPathFactory) -> list[Truth]:
 def test_truth_against_itself_has_no_error(truths):
     for truth in truths:
         table = errors(truth.response, truth.response)
-        assert set(table) == set(BARS)
+        assert set(table) == set(MEASURES)
         for name, values in table.items():
             assert values.shape == (56, 6)
             known = np.isfinite(values)
@@ -378,7 +379,11 @@ def test_errors_are_in_their_units(truths):
         response.tail_slope,
         response.speed_of_sound,
     )
-    assert np.nanmin(direction_error(turned, response)) == pytest.approx(180.0, abs=0.1)
+    assert np.nanmin(direction_error(turned, response, direct=False)) == pytest.approx(180.0, abs=0.1)
+    # With the direct sound, turned reflections turn the whole by less wherever it is heard.
+    seen = response.direct[:, 0] > 0.0
+    assert seen.any()
+    assert np.nanmean(direction_error(turned, response)[seen]) < 120.0
 
 
 def test_both_ways_are_averaged(truths):

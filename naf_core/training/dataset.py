@@ -12,18 +12,19 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from naf_core.features import intensity_ratio, read_ends
+from naf_core.features import intensity_ratio, read_around
 from naf_core.pairs import Pairs, pair_geometry, sight
 from naf_core.probes import Surroundings, scan
 from naf_core.raycast import Raycaster
 from naf_core.response import N_FRAMES
+from naf_core.specular import specular_energy
 from naf_core.tracer import tail_slopes, trace
 from naf_core.training.rooms import Room, make_room
 
-FORMAT = "acoustic-fields teacher 2"
+FORMAT = "acoustic-fields teacher 3"
 SHARD = 20  # rooms a file
 POINTS = 10  # points a room; every pair of them is a sample
-SCAN_RAYS = 600  # paths a probe
+SCAN_PATHS = 60_000  # of all probes of a room
 FLOOR_DB = -120.0  # levels are stored no lower than this
 
 
@@ -36,33 +37,34 @@ def teacher_rays(self_energy: np.ndarray) -> int:
 def room_record(room: Room, seed: int, rays: int | None = None) -> dict[str, np.ndarray | str]:
     """Everything that training needs to know of ``room``, traced with seed ``seed``."""
     caster = Raycaster(room.scene)
-    points, count = room.points, len(room.points)
-    found = scan(room.scene, caster, rays=SCAN_RAYS, seed=seed)
+    points, count = caster.off_surfaces(room.points), len(room.points)
+    found = scan(room.scene, caster, paths=SCAN_PATHS, seed=seed)
     seen = sight(caster, found.positions, points)
-    ends = read_ends(found, seen)
-    rays = rays or teacher_rays(ends.energy)
+    around = read_around(found, seen)
+    gets = found.exchange.at(seen.weight)
+    rays = rays or teacher_rays(found.exchange.between(gets, gets))
     response = trace(room.scene, points, points, rays=rays, seed=seed + 1, raycaster=caster)
     i, j = np.triu_indices(count, 1)
     first, second = np.concatenate([i, j]), np.concatenate([j, i])
     pairs = pair_geometry(caster, found.positions, found.walking, points, points, seen, seen, first, second)
     energy = response.energy[first, second].astype(np.float64)  # (2n, 8, frames, 4), emitter first, listener second
     both = 0.5 * (energy[: len(i), ..., 0] + energy[len(i) :, ..., 0])  # reciprocity halves the noise
-    gets = found.exchange.at(seen.weight)
     exchanged = found.exchange.between(gets[first], gets[second])
+    specular = specular_energy(room.scene, caster, points, points, first, second)
     record: dict[str, np.ndarray | str] = {
         "kind": room.kind,
         "points": points,
         "air": room.scene.air.absorption().astype(np.float32),
         "speed_of_sound": np.float32(room.scene.air.speed_of_sound),
-        "own": ends.energy,
-        "wide": ends.wide,
         "exchanged": _level(exchanged[: len(i), ..., 0]),
         "exchanged_direction": _direction(exchanged),
+        "specular": _level(0.5 * (specular[: len(i), ..., 0] + specular[len(i) :, ..., 0])),
+        "specular_direction": _direction(specular),
         "level": _level(both),
         "direction": _direction(energy),
         "direct": response.direct[i, j],
     }
-    record |= {f"around_{f.name}": getattr(ends.around, f.name) for f in fields(Surroundings)}
+    record |= {f"around_{f.name}": getattr(around, f.name) for f in fields(Surroundings)}
     record |= {f"pairs_{f.name}": getattr(pairs, f.name) for f in fields(Pairs)}
     return record
 
@@ -120,7 +122,7 @@ def read_rooms(paths: list[Path]) -> list[dict[str, np.ndarray | str]]:
                 group = file[seed]
                 record: dict[str, np.ndarray | str] = {key: value[()] for key, value in group.items()}
                 record["kind"] = str(group.attrs["kind"])
-                if record["own"].shape[2] != N_FRAMES:
+                if record["level"].shape[2] != N_FRAMES:
                     raise ValueError(f"{path} was made with other time frames: remove it and train again.")
                 rooms.append(record)
     return rooms

@@ -31,7 +31,9 @@ _FORMAT = "acoustic-fields truth 3"
 _BANDS = slice(1, 7)  # 125 Hz to 4 kHz
 _C50_LIMIT = 25.0  # dB: beyond this, early or late energy is inaudible and the figure says nothing
 _EARLY = int(np.argmin(np.abs(FRAME_EDGES - 0.080)))
-BARS = {"T30 %": 5.0, "EDT ms": 20.0, "C50 dB": 1.0, "G dB": 1.0}
+MEASURES = ("T30 %", "EDT ms", "C50 dB", "G dB")  # of `errors`
+BARS = {"T30 %": 2.0, "EDT ms": 10.0, "C50 dB": 0.45, "G dB": 0.5, "direction deg": 10.0}
+HIDDEN_BARS = {"C50 dB": 0.8, "G dB": 1.0}  # of pairs that do not see each other
 
 
 @dataclass(frozen=True)
@@ -111,9 +113,14 @@ def make_truth(
     return truths
 
 
-def early_direction(response: EnergyResponse) -> np.ndarray:
-    """Mean intensity of the reflections of the first 80 ms, (n, 8, 3), not of unit length."""
-    return response.energy[:, :, :_EARLY, 1:].sum(axis=2)
+def early_intensity(response: EnergyResponse, direct: bool = True) -> tuple[np.ndarray, np.ndarray]:
+    """Intensity (n, 8, 3) and energy (n, 8) of the first 80 ms, with the ``direct`` sound or of reflections alone."""
+    early = response.energy[:, :, :_EARLY].sum(axis=2, dtype=np.float64)
+    intensity, energy = early[..., 1:], early[..., 0]
+    if direct:
+        intensity = intensity + response.direct[..., None] * response.direct_direction[:, None]
+        energy = energy + response.direct
+    return intensity, energy
 
 
 def reciprocal(response: EnergyResponse) -> EnergyResponse:
@@ -149,11 +156,11 @@ def reference_noise(response: EnergyResponse) -> dict[str, np.ndarray]:
     return {name: 0.5 * difference for name, difference in errors(there, back).items()}
 
 
-def direction_error(said: EnergyResponse, meant: EnergyResponse) -> np.ndarray:
+def direction_error(said: EnergyResponse, meant: EnergyResponse, direct: bool = True) -> np.ndarray:
     """Angle in degrees between the early intensities of n pairs, (n, 6); NaN where the truth has no direction."""
-    a, b = early_direction(meant)[:, _BANDS], early_direction(said)[:, _BANDS]
+    a, energy = (values[:, _BANDS] for values in early_intensity(meant, direct))
+    b = early_intensity(said, direct)[0][:, _BANDS]
     norm_a, norm_b = np.linalg.norm(a, axis=-1), np.linalg.norm(b, axis=-1)
-    energy = meant.energy[:, _BANDS, :_EARLY, 0].sum(axis=2)
     cosine = np.einsum("nbk,nbk->nb", a, b) / np.maximum(norm_a * norm_b, 1e-30)
     # Where less than a tenth of the early sound has a common direction, no direction is heard.
     return np.where(norm_a > 0.1 * energy, np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0))), np.nan)
@@ -223,6 +230,7 @@ def evaluate(truths: list[Truth], weights: Path | None = None, spacing: float = 
         ):
             table = errors(said[np.arange(n)], meant)
             table["direction deg"] = direction_error(said, truth.response)
+            table["reflections deg"] = direction_error(said, truth.response, direct=False)
             rows[name].append(table)
         noise.append(reference_noise(truth.response))
         labels.append((truth.kind, meant.direct[:, 0] > 0.0))
@@ -235,7 +243,7 @@ def evaluate(truths: list[Truth], weights: Path | None = None, spacing: float = 
     return {
         "rooms": len(truths),
         "pairs": int(sum(len(v) for _, v in labels)),
-        "failures": {k: int(np.isnan(np.concatenate([t[k] for t in rows["field"]])).sum()) for k in BARS},
+        "failures": {k: int(np.isnan(np.concatenate([t[k] for t in rows["field"]])).sum()) for k in MEASURES},
         "noise of the reference": _means(noise, labels, lambda kind, visible: np.ones(len(visible), bool)),
         "tables": {
             name: {
@@ -270,11 +278,12 @@ def _means(tables: list[dict[str, np.ndarray]], labels: list, choose: object) ->
 
 def as_text(result: dict[str, object]) -> str:
     """The tables of `evaluate` for people."""
-    keys = [*BARS, "direction deg"]
+    keys = [*BARS, "reflections deg"]
     lines = [
         f"{result['rooms']} unseen rooms, {result['pairs']} pairs, means over pairs and bands 125 Hz to 4 kHz "
         "(median in brackets)",
-        f"C50 is limited to +-{_C50_LIMIT:g} dB; directions where a tenth of the early sound has one; "
+        f"C50 is limited to +-{_C50_LIMIT:g} dB; directions of the first 80 ms, and of its reflections alone, where a "
+        "tenth of it has one; "
         f"left out because the truth has no such figure: {result['failures']}",
         f"{'':34}" + "".join(f"{k:>17}" for k in keys),
     ]
@@ -288,8 +297,16 @@ def as_text(result: dict[str, object]) -> str:
         if name == "field":
             lines += [row(f"    {part}", tables[part]) for part in tables if part != "all"]
     lines.append(row("noise of the reference", result["noise of the reference"]))
-    lines.append(f"{'bar':34}" + "".join(f"{BARS[k]:>9.2f}{'':8}" for k in BARS))
+    for name, bars in (("bar", BARS), ("    bar, hidden", HIDDEN_BARS)):
+        lines.append(f"{name:34}" + "".join(f"{bars[k]:>9.2f}{'':8}" if k in bars else f"{'':17}" for k in keys))
     return "\n".join(lines)
+
+
+def missed(result: dict[str, object]) -> list[str]:
+    """Which bars the field misses, in words."""
+    tables = result["tables"]["field"]
+    sets = (("", tables["all"], BARS), ("hidden ", tables["hidden"], HIDDEN_BARS))
+    return [f"{name}{k} {t[k]:.2f} > {bar:g}" for name, t, bars in sets for k, bar in bars.items() if not t[k] <= bar]
 
 
 def save_json(result: dict[str, object], path: Path) -> None:

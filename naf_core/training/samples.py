@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from naf_core.features import Ends, floored_level, intensity_ratio, later, pair_features
+from naf_core.features import floored_level, intensity_ratio, later, pair_features
 from naf_core.pairs import Pairs
 from naf_core.probes import Surroundings
 
@@ -15,20 +15,21 @@ from naf_core.probes import Surroundings
 class Samples:
     """n samples, one a pair and band, in half precision to save memory.
 
-    ``inputs`` (n, N_FEATURES); ``base`` and ``level`` (n, N_FRAMES) dB: the probes' exchange and the
-    teacher's answer; ``direct`` (n,) energy of the direct sound. For the two ends as listener (axis 1):
-    ``straight`` and ``way`` (n, 2, 3) unit vectors, ``own``, ``heard`` and ``direction`` (n, 2, N_FRAMES, 3) intensity
-    ratios of the self-response, of the probes' exchange and of the teacher, times 127.
+    ``inputs`` (n, N_FEATURES); ``base``, ``specular`` and ``level`` (n, N_FRAMES) dB: the probes' exchange, exact
+    specular paths and the teacher's answer; ``direct`` (n,) energy of the direct sound. For the two ends as listener
+    (axis 1): ``straight`` and ``way`` (n, 2, 3) unit vectors; ``heard``, ``mirrored`` and ``direction`` (n, 2,
+    N_FRAMES, 3) intensity ratios of the probes' exchange, of the specular paths and of the teacher, times 127.
     """
 
     inputs: np.ndarray
     base: np.ndarray
+    specular: np.ndarray
     level: np.ndarray
     direct: np.ndarray
     straight: np.ndarray
     way: np.ndarray
-    own: np.ndarray
     heard: np.ndarray
+    mirrored: np.ndarray
     direction: np.ndarray
 
     def __len__(self) -> int:
@@ -40,16 +41,14 @@ def room_samples(record: dict[str, np.ndarray | str]) -> Samples:
     count = len(record["points"])
     i, j = np.triu_indices(count, 1)
     n = len(i)
-    everywhere = Ends(
-        record["own"], record["wide"], Surroundings(*(record[f"around_{f.name}"] for f in fields(Surroundings)))
-    )
+    around = Surroundings(*(record[f"around_{f.name}"] for f in fields(Surroundings)))
     pairs = Pairs(*(record[f"pairs_{f.name}"] for f in fields(Pairs)))
     one_way = pairs[:n]
     height = np.abs(record["points"][i, 2] - record["points"][j, 2])
     speed = float(record["speed_of_sound"])
     strength = 10.0 ** (np.concatenate([record["exchanged"]] * 2).astype(np.float32)[..., None] / 10.0)
     exchanged = np.concatenate([strength, strength * (record["exchanged_direction"] / np.float32(127.0))], axis=-1)
-    features = pair_features(everywhere[i], everywhere[j], exchanged[:n], one_way, record["air"], speed, height)
+    features = pair_features(around[i], around[j], exchanged[:n], one_way, record["air"], speed, height)
     delay = one_way.distance / speed
 
     def at_both(there: np.ndarray, here: np.ndarray) -> np.ndarray:
@@ -67,17 +66,21 @@ def room_samples(record: dict[str, np.ndarray | str]) -> Samples:
         paired = np.stack([values[:n], values[n:]], axis=1)
         return np.repeat(paired, 8, axis=0)
 
-    direction = record["direction"]
+    def both_ways(values: np.ndarray) -> np.ndarray:
+        """(2n, 8, ...) ordered pairs to (n * 8, 2, ...)."""
+        return flat(np.stack([values[:n], values[n:]], axis=2))
+
     return Samples(
         inputs=flat(features.inputs).astype(np.float16),
         base=flat(features.base_level).astype(np.float16),
+        specular=flat(record["specular"]).astype(np.float16),
         level=flat(level).astype(np.float16),
         direct=record["direct"].reshape(-1).astype(np.float32),
         straight=both(pairs.direction).astype(np.float16),
         way=both(pairs.way_direction).astype(np.float16),
-        own=at_both(record["own"][j], record["own"][i]),
         heard=at_both(exchanged[:n], exchanged[n:]),
-        direction=flat(np.stack([direction[:n], direction[n:]], axis=2)),
+        mirrored=both_ways(record["specular_direction"]),
+        direction=both_ways(record["direction"]),
     )
 
 

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from naf_core.decoder import DecoderConfig, decode, forward, parameter_shapes, save_decoder
+from naf_core.decoder import DecoderConfig, decode, forward, join_specular, parameter_shapes, save_decoder
 from naf_core.features import N_BASES
 from naf_core.response import FRAME_EDGES, N_FRAMES
+from naf_core.training.dataset import FLOOR_DB
 from naf_core.training.samples import Samples
 
 _EDGE_50 = int(np.argmin(np.abs(FRAME_EDGES - 0.050)))
@@ -103,9 +104,12 @@ def batch_of(samples: Samples, rows: np.ndarray, listener: np.ndarray) -> dict[s
     bases = np.empty((n, N_FRAMES, N_BASES, 3), np.float32)
     bases[:, :, 0] = samples.way[rows, listener][:, None]
     bases[:, :, 1] = samples.straight[rows, listener][:, None]
-    bases[:, :, 2] = samples.own[rows, listener].astype(np.float32) / 127.0
-    bases[:, :, 3] = samples.heard[rows, listener].astype(np.float32) / 127.0
+    bases[:, :, 2] = samples.heard[rows, listener].astype(np.float32) / 127.0
+    mirrored = 10.0 ** (samples.specular[rows].astype(np.float32)[..., None] / 10.0)
+    mirrored[mirrored < 2.0 * 10.0 ** (FLOOR_DB / 10.0)] = 0.0
+    towards = samples.mirrored[rows, listener].astype(np.float32) / 127.0
     arrays = {
+        "specular": np.concatenate([mirrored, mirrored * towards], axis=-1),
         "inputs": samples.inputs[rows].astype(np.float32),
         "base": samples.base[rows].astype(np.float32),
         "level": samples.level[rows].astype(np.float32),
@@ -183,7 +187,7 @@ def train(
             jitter = torch.randn(batch["inputs"].shape, generator=generator) * config.noise
             inputs = batch["inputs"] + jitter * parameters["deviation"]
             level, ratio = decode(forward(parameters, inputs), batch["base"], batch["bases"])
-            parts = losses(level, ratio, batch)
+            parts = losses(*_heard(level, ratio, batch), batch)
             loss = sum(LOSS_WEIGHTS[name] * value for name, value in parts.items())
             loss = loss + _BEND_WEIGHT * bend(level, batch["base"])
             optimiser.zero_grad(set_to_none=True)
@@ -211,7 +215,17 @@ def validate(parameters: dict[str, torch.Tensor], samples: Samples, limit: int =
     rows = np.arange(0, len(samples), max(1, len(samples) // limit))
     batch = batch_of(samples, rows, np.zeros(len(rows), int))
     level, ratio = decode(forward(parameters, batch["inputs"]), batch["base"], batch["bases"])
-    return "  ".join(f"{name} {value.item():.3f}" for name, value in losses(level, ratio, batch).items())
+    said = losses(*_heard(level, ratio, batch), batch)
+    return "  ".join(f"{name} {value.item():.3f}" for name, value in said.items())
+
+
+def _heard(
+    level: torch.Tensor, ratio: torch.Tensor, batch: dict[str, torch.Tensor]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Levels and intensity ratios of what the decoder says together with the specular paths."""
+    energy = join_specular(level, ratio, batch["specular"])
+    whole = energy[..., 0].clamp_min(1e-20)
+    return 10.0 * torch.log10(whole), energy[..., 1:] / whole[..., None]
 
 
 def _save_checkpoint(
