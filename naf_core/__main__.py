@@ -144,6 +144,7 @@ def _respond(
     from naf_core.field import Field
     from naf_core.meshfile import SUFFIXES, read_materials, read_mesh
     from naf_core.scene import Scene
+    from naf_core.threads import process_count
 
     suffix, field, notes = options.scene.suffix.lower(), None, []
     if suffix == ".h5":
@@ -164,7 +165,7 @@ def _respond(
         response, noise = trace_until(scene, emitter[None], listener[None], seed=options.seed)
         return response[0, 0], [*notes, *noise.words()]
     if field is None:
-        field = Field.scan(scene, seed=options.seed)
+        field = Field.scan(scene, seed=options.seed, processes=process_count())
     if len(scene.triangles):
         for name, seen in zip(("emitter", "listener"), field.covers(np.stack([emitter, listener])), strict=True):
             if not seen:

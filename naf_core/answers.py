@@ -26,6 +26,7 @@ from naf_core.responseview import write_response
 from naf_core.scene import Emitter, Scene
 from naf_core.soundlines import sound_lines
 from naf_core.source import Source as SoundFile
+from naf_core.threads import process_count
 
 QUANTITIES = {"T30": 3, "C50": 2, "D50": 3, "STI": 3}  # and the decimals of each
 
@@ -47,7 +48,7 @@ class Answers:
         if before is not None and same_scene(before.job.scene, job.scene) and before.job.seed == job.seed:
             self.field, self._first = before.field, before._first
         else:
-            self.field = Field.scan(job.scene, seed=job.seed, progress=progress)
+            self.field = Field.scan(job.scene, seed=job.seed, processes=process_count(), progress=progress)
             self._first = FirstSound(job.scene, self.field.caster)
         self._edges = find_edges(job.scene, self.field.caster)
         spectra = {e.sound: SoundFile(e.sound, job.sample_rate, e.name).content.spectrum for e in job.emitters}

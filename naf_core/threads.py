@@ -17,6 +17,14 @@ def thread_count() -> int:
     return max(int(wished) if wished.isdigit() else os.cpu_count() or 1, 1)
 
 
+def process_count() -> int:
+    """How many processes may trace: all cores, unless OMP_NUM_THREADS asks for less than all but one.
+
+    Unlike threads that compute, they leave the core that was spared for others to whoever wants it at once.
+    """
+    return min(thread_count() + 1, os.cpu_count() or 1)
+
+
 def ahead(work: Callable[[Given], Made], things: Iterable[Given]) -> Iterator[Made]:
     """``work`` of each of ``things``, in their order; as many are done ahead as there are threads."""
     count = thread_count()

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from naf_core.bake import run
 from naf_core.field import Field
 from naf_core.job import Job
 from naf_core.process import work
+from naf_core.threads import process_count
 
 
-def worker(folder: Path, scan: Callable[..., Field] = Field.scan) -> int:
-    """Do the job in ``folder`` and return the exit code (see `work`); ``scan`` as in `run`."""
+def worker(folder: Path, scan: Callable[..., Field] | None = None) -> int:
+    """Do the job in ``folder`` and return the exit code (see `work`); ``scan`` as in `run`, default: on all cores."""
+    scan = scan or partial(Field.scan, processes=process_count())
     return work(lambda emit: run(Job.load(folder), emit, scan))

@@ -36,7 +36,9 @@ class DiffuseField:
         self.pairs = 0
 
     @classmethod
-    def scan(cls, scene: Scene, *, seed: int = 0, progress: Callable[[float], None] | None = None) -> DiffuseField:
+    def scan(
+        cls, scene: Scene, *, seed: int = 0, processes: int = 1, progress: Callable[[float], None] | None = None
+    ) -> DiffuseField:
         """Stands in for Field.scan."""
         for fraction in (0.0, 0.5, 1.0):
             if progress is not None:
