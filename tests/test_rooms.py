@@ -10,8 +10,10 @@ import soundfile
 
 from naf_core.bake import run
 from naf_core.errors import UserError
+from naf_core.floormap import FloorMap
 from naf_core.images import find_images
 from naf_core.job import Job
+from naf_core.painting import paint
 from naf_core.rooms import Rooms
 from naf_core.scene import Emitter, Listener, Trajectory
 from naf_core.states import States
@@ -164,3 +166,20 @@ def test_a_room_that_changes_otherwise_is_rendered_anew(tmp_path: Path) -> None:
     assert rendered(opening()) == []
     assert rendered(States((SHUT, OPEN), np.array([0.0, 0.5, 1.0]), np.array([0, 0, 1]))) == ["Tone"]
     assert rendered(None) == ["Tone"]
+
+
+def test_maps_of_a_sequence_show_the_room_of_their_frame(tmp_path: Path) -> None:
+    def pictures(states: States, folder: Path) -> list[bytes]:
+        folder.mkdir()
+        ground = FloorMap(12, 10, (0, 0, 0), (6, 0, 0), (0, 5, 0), np.zeros((0, 3, 3)), step=24, range=(40.0, 80.0))
+        work = replace(job(tmp_path / "map", opening()), kind="map", map=ground)
+        fields = [DiffuseField(scene) for scene in states.scenes]
+        at = Rooms(states, fields).at
+        spectra = {work.emitters[0].sound: np.full(8, 0.125)}
+        facts = paint(at, work, spectra, folder, lambda fraction: None, lambda message: None)
+        return [(folder / name).read_bytes() for name in facts["images"]]
+
+    changing = pictures(opening(), tmp_path / "changing")
+    shut, free = (pictures(States.of(scene), tmp_path / name) for name, scene in (("shut", SHUT), ("free", OPEN)))
+    assert len(changing) >= 2 and shut[0] != free[0]
+    assert changing[0] == shut[0] and changing[-1] == free[-1]
