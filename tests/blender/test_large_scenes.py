@@ -63,7 +63,7 @@ def test_detail_is_merged_and_the_absorption_area_kept(box: Make, link: Make) ->
     assert "15 cm" in message and f"{merged.facts['triangles']:,}".replace(",", " ") in message
     # The walls are as they were.
     np.testing.assert_array_equal(merged.scene.vertices[:8], whole.scene.vertices[:8])
-    assert [(name, count) for name, _, count in merged.owners][0] == ("Room", 12)
+    assert merged.owners[0] == ("Room", 0, 12)
     assert sum(count for _, _, count in merged.owners) == merged.facts["triangles"]
 
 
