@@ -91,10 +91,11 @@ class Rendering:
             # What rings on after the shot is kept until it is known where it can be cut off.
             if first < self._shot:
                 yield block[: self._shot - first]
-            kept.append(block[max(self._shot - first, 0) :])
+            if last > self._shot:
+                kept.append(block[max(self._shot - first, 0) :])
             if progress is not None:
                 progress(last / end)
-        tail = np.concatenate(kept)
+        tail = np.concatenate(kept) if kept else block[:0]
         if self._trims:
             loud = np.flatnonzero(np.abs(tail).max(axis=(1, 2), initial=0.0) > _SILENCE * peak)
             tail = tail[: int(loud[-1]) + 1 if len(loud) else 0]

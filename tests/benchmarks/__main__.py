@@ -26,6 +26,7 @@ from naf_core.survey import Survey
 from naf_core.tracer import trace
 from tests.benchmarks.figure import Figure, machine, save
 from tests.benchmarks.process import measure
+from tests.benchmarks.sound import sound_figures
 
 ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT = 600.0  # s for each command
@@ -169,6 +170,7 @@ def main() -> int:
         job = demo_job(folder / "job")
         show(add_on_figures(folder / "add_on"))
         show(field_figures(job))
+        show(sound_figures(job, Field.scan(job.scene, seed=job.seed), seconds, ROOT))
         show(tracer_figures(job.scene, job.emitters[0].trajectory.positions[0], job.listener.trajectory.positions[0]))
         show(package_figures())
     if options.json:
