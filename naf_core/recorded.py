@@ -166,9 +166,13 @@ class RecordedField:
 
         path = Path(path)
         part = path.with_name(path.name + ".part")
-        settings = {"kernel": asdict(self.kernel), "speed_of_sound": self.speed_of_sound}
+        most = max(float(np.abs(self.left).max()), 1e-9)
+        settings = {"kernel": asdict(self.kernel), "speed_of_sound": self.speed_of_sound, "left": most}
         metadata = {"format": _FORMAT, "settings": json.dumps(settings, separators=(",", ":")), **(notes or {})}
         arrays = {name: _packed(getattr(self, name), kind) for name, kind in _STORED.items()} | more
+        arrays["left"] = _packed(self.left / most, np.int8)
+        if max(np.abs(self.emitters).max(), np.abs(self.listeners).max()) > _HALF_PRECISION:
+            arrays |= {name: getattr(self, name).astype(np.float32) for name in ("emitters", "listeners")}
         try:
             save_file({name: np.ascontiguousarray(a) for name, a in arrays.items()}, str(part), metadata)
             part.chmod(0o644)  # safetensors gives the file to its owner alone
@@ -195,6 +199,7 @@ class RecordedField:
                 tuple(float(x) for x in kernel["centre"]),
             )
             fields = {name: _unpacked(arrays[name], kind) for name, kind in _STORED.items()}
+            fields["left"] *= float(settings["left"])
             field = cls(**fields, kernel=kernel, speed_of_sound=float(settings["speed_of_sound"]), scene=scene)
             field._check()
         except _DAMAGE as error:
@@ -223,8 +228,9 @@ class RecordedField:
 
 
 # Half precision and 127 steps keep all well within what recordings tell.
-_STORED = {"emitters": np.float32, "listeners": np.float32, "pairs": np.uint16, "right": np.int8, "box": np.float32}
-_STORED |= dict.fromkeys(("left", "trend", "common", "rate", "direct", "absorption"), np.float16)
+_STORED = {"pairs": np.uint16, "left": np.int8, "right": np.int8, "box": np.float32}
+_STORED |= dict.fromkeys(("emitters", "listeners", "trend", "common", "rate", "direct", "absorption"), np.float16)
+_HALF_PRECISION = 16.0  # m from the origin: 4 mm
 _STEPS = 127.0  # of numbers between -1 and 1
 
 
@@ -235,7 +241,7 @@ def _packed(values: np.ndarray, kind: type) -> np.ndarray:
 
 def _unpacked(values: np.ndarray, kind: type) -> np.ndarray:
     """What `_packed` has stored; raises ValueError when ``values`` are of another kind."""
-    if values.dtype != kind:
+    if values.dtype != kind and (kind, values.dtype) != (np.float16, np.float32):
         raise ValueError(f"it has numbers of {values.dtype} in place of {np.dtype(kind)}")
     wide = values.astype(np.int64 if kind is np.uint16 else np.float64)
     return wide / _STEPS if kind is np.int8 else wide

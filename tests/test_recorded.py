@@ -100,6 +100,13 @@ def test_a_field_survives_its_file(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.part"))
 
 
+def test_places_far_from_the_origin_are_kept_to_the_millimetre(tmp_path: Path) -> None:
+    field = a_field()
+    field = replace(field, emitters=field.emitters + 5000.0)
+    field.save(tmp_path / "room.safetensors")
+    assert RecordedField.load(tmp_path / "room.safetensors").emitters == pytest.approx(field.emitters, abs=1e-3)
+
+
 def test_files_that_are_something_else_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "room.safetensors"
     with pytest.raises(UserError, match="cannot be read"):

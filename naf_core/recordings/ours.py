@@ -41,7 +41,7 @@ from naf_core.response import FRAME_EDGES, FRAME_WIDTHS, N_FRAMES, EnergyRespons
 from naf_core.scene import Scene
 
 _FEWEST = 2
-_LOST = 0.12  # of what remains untold, that may be lost to keep fewer numbers
+_LOST = 0.25  # of what remains untold, that may be lost to keep fewer numbers
 _MOST_SCATTER = 0.7  # natural logarithm of energy
 _MARGIN = 1.0  # m from the outermost positions to the walls, where no box is known
 SETTLED_ON = 48  # recordings, at most, with which the voice is settled
