@@ -15,7 +15,8 @@ from tests.window import tool
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 FOLDER = ROOT / "docs/pictures"
-MOST_BYTES = 150_000
+PHOTOGRAPHS = {"blender", "probe"}  # with too many colours for a small PNG
+LARGEST = 1280  # pixels of a side of these
 
 
 def main(names: list[str]) -> int:
@@ -37,16 +38,17 @@ def main(names: list[str]) -> int:
 
 
 def keep(screen: Path, cut: tuple[int, int, int, int], target: Path) -> None:
-    """Cut a rectangle (left, top, width, height) out of a picture of the screen, and the empty ground below it."""
+    """Cut a rectangle (left, top, width, height) out of a picture of the screen and keep it, small."""
     left, top, width, height = cut
     with Image.open(screen) as whole:
         part = whole.convert("RGB").crop((left, top, left + width, top + height))
-    file = target.with_suffix(".png")
-    part.quantize(128, dither=Image.Dither.NONE).save(file, optimize=True)
-    if file.stat().st_size > MOST_BYTES:
-        file.unlink()
+    if target.name in PHOTOGRAPHS:
         file = target.with_suffix(".jpg")
+        part.thumbnail((LARGEST, LARGEST))
         part.save(file, quality=82, optimize=True)
+    else:
+        file = target.with_suffix(".png")
+        part.quantize(128, dither=Image.Dither.NONE).save(file, optimize=True)
     print(f"{file.relative_to(ROOT)}  {part.width} x {part.height}, {file.stat().st_size / 1e3:.0f} kB")
 
 
