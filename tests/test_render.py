@@ -1,3 +1,5 @@
+import weakref
+
 import numpy as np
 import pytest
 import soundfile
@@ -286,6 +288,19 @@ def test_progress_ends_near_one_and_may_cancel():
     fractions = []
     play(speaker(), tone(), 0.5, "binaural", response([2.0]), progress=fractions.append)
     assert fractions == sorted(fractions) and 0.9 < fractions[-1] <= 1.0
+
+
+def test_blocks_that_were_handed_over_are_let_go():
+    """So that memory does not grow with the shot."""
+    emitter = speaker()
+    hearing = hearing_of(emitter.trajectory, HERE, response([2.0]), np.zeros(1))
+    source = Samples(np.ones(40 * 16000, np.float32), 16000)
+    alive = []
+    for block in Rendering(emitter, LISTENER, hearing, source, 40.0, format_of("mono")).blocks():
+        whole = block if block.base is None else block.base
+        alive.append(weakref.ref(whole))
+        del block, whole
+    assert len(alive) > 9 and sum(block() is not None for block in alive) <= 2
 
 
 @pytest.mark.parametrize("seed", range(2))
