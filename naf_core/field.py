@@ -4,36 +4,40 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from naf_core.accuracy import ordered_pairs, reciprocal
 from naf_core.bands import N_BANDS
 from naf_core.bundled import FIELD, bundled_file
 from naf_core.decoder import DecoderConfig, decode, forward, join_specular, load_decoder
 from naf_core.errors import UserError
-from naf_core.exchange import PATTERNS, Exchange
+from naf_core.exchange import PATTERNS, Exchange, trace_exchange
 from naf_core.features import pair_features, read_around
 from naf_core.pairs import pair_geometry, sight
 from naf_core.probes import N_DEPTHS, PATHS, Scan, Surroundings, scan
 from naf_core.raycast import Raycaster
+from naf_core.refinement import Refinement, far_apart, mean_errors
 from naf_core.response import N_FRAMES, EnergyResponse, empty_response
 from naf_core.scene import MAX_REACH, Scene
 from naf_core.specular import specular_energy
 from naf_core.store import CHECKED, DAMAGE, read_array
-from naf_core.tracer import direct_energy, positions_from, tail_slopes
+from naf_core.tracer import direct_energy, positions_from, tail_slopes, trace
 
 if TYPE_CHECKING:
     import h5py
 
 _BATCH = 512  # pairs a step: their features stay small beside the scene
 _MAX_PROBES = 5000  # of a file; what may be read of it grows with their square
+_PLACES = 10  # between which pairs are traced to see whether refining helped
+_REFINED_SEED = 7919  # other paths than those of a scan with the same seed
 _FORMAT = "acoustic-fields field 3"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Field:
     """A scene, its scan and the network that reads it."""
 
@@ -126,6 +130,61 @@ class Field:
             if progress is not None:
                 progress(min(1.0, (start + _BATCH) / n))
         return response
+
+    def refine(
+        self,
+        *,
+        paths: int = 8 * PATHS,
+        rays: int = 20_000,
+        seed: int = 0,
+        processes: int = 1,
+        progress: Callable[[float], None] | None = None,
+    ) -> Refinement:
+        """Send ``paths`` more from the probes, and answer with what they bring if that is nearer to the truth.
+
+        The truth are pairs of places between the probes, traced with ``rays`` paths from each place, which tell the
+        field nothing else. ``processes`` at most work side by side. ``progress`` gets 0..1 and may raise to cancel;
+        then, and where more paths do not help, the field stays as it was. Raises UserError without geometry.
+        """
+        probes = self.scan_.positions
+        if len(probes) < 2:
+            raise UserError("There is nothing to refine: the scene has no geometry, or room for one probe only.")
+        tell = progress or (lambda fraction: None)
+        exchange = trace_exchange(
+            self.scene,
+            self.caster,
+            probes,
+            rays=max(1, paths // len(probes)),
+            seed=seed + _REFINED_SEED,
+            processes=processes,
+            progress=lambda fraction: tell(0.8 * fraction),
+        )
+        places = self._between_probes(seed)
+        traced = trace(
+            self.scene,
+            places,
+            places,
+            rays=rays,
+            seed=seed + _REFINED_SEED,
+            processes=processes,
+            progress=lambda fraction: tell(0.8 + 0.2 * fraction),
+            raycaster=self.caster,
+        )
+        here, there = ordered_pairs(len(places))
+        meant, n = reciprocal(traced[here, there]), len(here) // 2
+        refined = replace(self, scan_=replace(self.scan_, exchange=exchange))
+        before, after = (mean_errors(f.predict(places[here[:n]], places[there[:n]]), meant) for f in (self, refined))
+        result = Refinement(before, after, n)
+        if result.kept:
+            self.scan_ = refined.scan_
+        return result
+
+    def _between_probes(self, seed: int) -> np.ndarray:
+        """Some places (n, 3) far from each other and not far from probes, which they see."""
+        near = self.scan_.positions[far_apart(self.scan_.positions, _PLACES)]
+        aside = np.random.default_rng(seed).uniform(-0.4, 0.4, near.shape).astype(np.float32)
+        places = self.caster.off_surfaces(near + aside)
+        return np.where(self.caster.occluded(near, places)[:, None], near, places)
 
     def save(self, path: str | Path) -> None:
         """Write scene and scan to ``path`` as HDF5 (beside it first, then renamed); the network is not part of it."""

@@ -38,7 +38,7 @@ LAYERS = (
     ("gauges",),
     ("shade",),
     ("survey",),
-    ("probes", "render", "picture"),
+    ("probes", "render", "picture", "accuracy"),
     ("pairs", "responseview"),
     ("features",),
     ("decoder",),

@@ -398,3 +398,40 @@ def test_missing_weights_are_named(scene, tmp_path, monkeypatch):
         Field.scan(scene, weights=tmp_path / "none.safetensors")
     with pytest.raises(UserError, match=r"odd\.safetensors is missing: install Acoustic Fields again"):
         bundled_file("odd.safetensors")
+
+
+def test_refining_helps_and_never_harms(scene, tmp_path, monkeypatch):
+    poor = Field.scan(scene, seed=1, spacing=1.2, paths=400)
+    before = poor.predict(EMITTERS, LISTENERS)
+    fractions: list[float] = []
+    result = poor.refine(paths=40_000, rays=3000, progress=fractions.append)
+    assert result.kept
+    assert result.pairs == 45
+    assert result.after["C50 dB"] < result.before["C50 dB"]
+    after = poor.predict(EMITTERS, LISTENERS)
+    assert (after.energy != before.energy).any()
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1.0
+    poor.save(tmp_path / "refined.h5")
+    np.testing.assert_array_equal(Field.load(tmp_path / "refined.h5").predict(EMITTERS, LISTENERS).energy, after.energy)
+    # A handful of paths is worse than what is there already.
+    worse = poor.refine(paths=20, rays=3000)
+    assert not worse.kept
+    np.testing.assert_array_equal(poor.predict(EMITTERS, LISTENERS).energy, after.energy)
+
+
+def test_cancelled_refining_leaves_the_field_as_it_was(field):
+    before = field.scan_
+
+    def cancel(fraction: float) -> None:
+        if fraction > 0.8:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        field.refine(paths=2000, rays=100, progress=cancel)
+    assert field.scan_ is before
+
+
+def test_where_there_is_nothing_refining_says_so(weights):
+    with pytest.raises(UserError, match="no geometry"):
+        Field.scan(scene_of(), weights=weights).refine()

@@ -6,6 +6,7 @@ import pytest
 import torch
 import trimesh
 
+from naf_core.accuracy import MEASURES, errors, reciprocal
 from naf_core.bundled import FIELD, bundled_file
 from naf_core.decoder import N_OUTPUTS, DecoderConfig, decode, forward, load_decoder, parameter_shapes
 from naf_core.features import N_BASES, N_FEATURES
@@ -15,15 +16,12 @@ from naf_core.training import dataset
 from naf_core.training import evaluate as evaluation
 from naf_core.training.evaluate import (
     BARS,
-    MEASURES,
     Truth,
     as_text,
     direction_error,
-    errors,
     evaluate,
     make_truth,
     nearest_pair_baseline,
-    reciprocal,
 )
 from naf_core.training.rooms import KINDS, Room, make_room
 from naf_core.training.samples import Samples, join, room_samples

@@ -13,6 +13,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from naf_core.accuracy import C50_LIMIT, JUDGED_BANDS, MEASURES, errors, ordered_pairs, reciprocal
 from naf_core.features import floored_level, later
 from naf_core.field import Field
 from naf_core.raycast import Raycaster
@@ -28,10 +29,7 @@ _MOST_BATCHES = 8
 _WANTED_NOISE = {"T30 %": 1.5, "EDT ms": 6.0}  # a room is traced until its means are as low, or for _MOST_BATCHES
 _BATCH_SEED = 10_000_000
 _FORMAT = "acoustic-fields truth 3"
-_BANDS = slice(1, 7)  # 125 Hz to 4 kHz
-_C50_LIMIT = 25.0  # dB: beyond this, early or late energy is inaudible and the figure says nothing
 _EARLY = int(np.argmin(np.abs(FRAME_EDGES - 0.080)))
-MEASURES = ("T30 %", "EDT ms", "C50 dB", "G dB")  # of `errors`
 BARS = {"T30 %": 2.0, "EDT ms": 10.0, "C50 dB": 0.45, "G dB": 0.5, "direction deg": 10.0}
 HIDDEN_BARS = {"C50 dB": 0.8, "G dB": 1.0}  # of pairs that do not see each other
 
@@ -50,17 +48,12 @@ class Truth:
     response: EnergyResponse
 
 
-def _ordered_pairs(count: int) -> tuple[np.ndarray, np.ndarray]:
-    i, j = np.triu_indices(count, 1)
-    return np.concatenate([i, j]), np.concatenate([j, i])
-
-
 def _trace_truth(job: tuple[Path, int, int]) -> int:
     folder, seed, rays = job
     path = folder / f"room-{seed}-{rays}.h5"
     if not path.exists():
         room = make_room(seed, POINTS)
-        first, second = _ordered_pairs(POINTS)
+        first, second = ordered_pairs(POINTS)
         sums, batches = 0.0, 0
         while batches < _MOST_BATCHES:
             traced = trace(room.scene, room.points, room.points, rays=rays, seed=seed + batches * _BATCH_SEED)
@@ -123,32 +116,6 @@ def early_intensity(response: EnergyResponse, direct: bool = True) -> tuple[np.n
     return intensity, energy
 
 
-def reciprocal(response: EnergyResponse) -> EnergyResponse:
-    """The n unordered pairs of 2n ordered ones, both ways averaged: reciprocity halves the tracer's variance."""
-    n = len(response.distance) // 2
-    energy = 0.5 * (response.energy[:n] + response.energy[n:])
-    half = response[np.arange(n)]
-    return EnergyResponse(
-        energy, half.direct, half.distance, half.direct_direction, tail_slopes(energy[..., 0]), half.speed_of_sound
-    )
-
-
-def errors(said: EnergyResponse, meant: EnergyResponse) -> dict[str, np.ndarray]:
-    """Absolute errors of n pairs in the bands 125 Hz to 4 kHz, (n, 6) each; NaN where the truth has no such figure."""
-    a, b = meant.parameters(), said.parameters()
-
-    def clipped(values: np.ndarray) -> np.ndarray:
-        return np.clip(values, -_C50_LIMIT, _C50_LIMIT)
-
-    table = {
-        "T30 %": 100.0 * np.abs(b["T30_s"] / a["T30_s"] - 1.0),
-        "EDT ms": 1000.0 * np.abs(b["EDT_s"] - a["EDT_s"]),
-        "C50 dB": np.abs(clipped(b["C50_dB"]) - clipped(a["C50_dB"])),
-        "G dB": np.abs(b["G_dB"] - a["G_dB"]),
-    }
-    return {name: values[:, _BANDS] for name, values in table.items()}
-
-
 def reference_noise(response: EnergyResponse) -> dict[str, np.ndarray]:
     """Expected errors of both ways averaged, (n, 6) each, from how much the ways of 2n ordered pairs differ."""
     n = len(response.distance) // 2
@@ -158,8 +125,8 @@ def reference_noise(response: EnergyResponse) -> dict[str, np.ndarray]:
 
 def direction_error(said: EnergyResponse, meant: EnergyResponse, direct: bool = True) -> np.ndarray:
     """Angle in degrees between the early intensities of n pairs, (n, 6); NaN where the truth has no direction."""
-    a, energy = (values[:, _BANDS] for values in early_intensity(meant, direct))
-    b = early_intensity(said, direct)[0][:, _BANDS]
+    a, energy = (values[:, JUDGED_BANDS] for values in early_intensity(meant, direct))
+    b = early_intensity(said, direct)[0][:, JUDGED_BANDS]
     norm_a, norm_b = np.linalg.norm(a, axis=-1), np.linalg.norm(b, axis=-1)
     cosine = np.einsum("nbk,nbk->nb", a, b) / np.maximum(norm_a * norm_b, 1e-30)
     # Where less than a tenth of the early sound has a common direction, no direction is heard.
@@ -177,7 +144,7 @@ def self_response_baseline(field: Field, points: np.ndarray, seed: int) -> Energ
 
     What a scan without an exchange would say: exact at the points, and of all the decay.
     """
-    first, second = _ordered_pairs(len(points))
+    first, second = ordered_pairs(len(points))
     own = trace_self(field.scene, points, rays=_SELF_RAYS, seed=seed, raycaster=field.caster)
     response = field.predict(points[first], points[second])
     energy = later(0.5 * (own[first] + own[second]), response.delay)
@@ -187,7 +154,7 @@ def self_response_baseline(field: Field, points: np.ndarray, seed: int) -> Energ
 
 def nearest_pair_baseline(truth: EnergyResponse, points: np.ndarray, caster: Raycaster) -> EnergyResponse:
     """For each ordered pair, the traced response of the other pair with the nearest ends, with its own direct sound."""
-    first, second = _ordered_pairs(len(points))
+    first, second = ordered_pairs(len(points))
     ends = np.concatenate([points[first], points[second]], axis=1)
     gap = np.linalg.norm(ends[:, None, :3] - ends[None, :, :3], axis=2)
     gap = gap + np.linalg.norm(ends[:, None, 3:] - ends[None, :, 3:], axis=2)
@@ -218,7 +185,7 @@ def evaluate(truths: list[Truth], weights: Path | None = None, spacing: float = 
     for number, truth in enumerate(truths):
         scene = make_room(truth.seed, POINTS).scene
         field = Field.scan(scene, seed=truth.seed, weights=weights, spacing=spacing)
-        first, second = _ordered_pairs(POINTS)
+        first, second = ordered_pairs(POINTS)
         emitters, listeners = truth.points[first], truth.points[second]
         n = len(first) // 2
         meant = reciprocal(truth.response)
@@ -282,7 +249,7 @@ def as_text(result: dict[str, object]) -> str:
     lines = [
         f"{result['rooms']} unseen rooms, {result['pairs']} pairs, means over pairs and bands 125 Hz to 4 kHz "
         "(median in brackets)",
-        f"C50 is limited to +-{_C50_LIMIT:g} dB; directions of the first 80 ms, and of its reflections alone, where a "
+        f"C50 is limited to +-{C50_LIMIT:g} dB; directions of the first 80 ms, and of its reflections alone, where a "
         "tenth of it has one; "
         f"left out because the truth has no such figure: {result['failures']}",
         f"{'':34}" + "".join(f"{k:>17}" for k in keys),

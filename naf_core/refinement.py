@@ -1,0 +1,52 @@
+"""What refining a field in its own scene has brought: errors of traced pairs before and after."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from naf_core.accuracy import errors
+from naf_core.response import EnergyResponse
+
+_JND = {"T30 %": 5.0, "C50 dB": 1.0, "G dB": 1.0}  # just noticeable differences, ISO 3382-1 annex A
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """Mean errors, by `accuracy.MEASURES`, of ``pairs`` traced pairs ``before`` and ``after`` more paths were sent.
+
+    ``kept`` says whether the field now answers with these: not where it was better before.
+    """
+
+    before: dict[str, float]
+    after: dict[str, float]
+    pairs: int
+
+    @property
+    def kept(self) -> bool:
+        """Whether the sum of errors, in just noticeable differences, is smaller than before."""
+        before, after = (sum(table[name] / unit for name, unit in _JND.items()) for table in (self.before, self.after))
+        return after < before
+
+    def words(self) -> str:
+        """A sentence for people."""
+        said = "Refined" if self.kept else "Refining did not help here: the field stays as it was"
+        figures = ", ".join(f"{name} {self.before[name]:.2f} before, {self.after[name]:.2f} after" for name in _JND)
+        return f"{said}. Mean errors of {self.pairs} traced pairs: {figures}."
+
+
+def mean_errors(said: EnergyResponse, meant: EnergyResponse) -> dict[str, float]:
+    """Means of `accuracy.errors` over all pairs and bands that have a figure, 0 where none has."""
+    table = errors(said, meant)
+    return {name: float(np.nanmean(v)) if np.isfinite(v).any() else 0.0 for name, v in table.items()}
+
+
+def far_apart(points: np.ndarray, count: int) -> np.ndarray:
+    """Indices of at most ``count`` of ``points`` (n, 3), each as far as can be from those before it."""
+    chosen = np.zeros(min(count, len(points)), int)
+    gap = np.full(len(points), np.inf)
+    for k in range(1, len(chosen)):
+        gap = np.minimum(gap, np.linalg.norm(points - points[chosen[k - 1]], axis=1))
+        chosen[k] = gap.argmax()
+    return chosen
