@@ -30,10 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         return worker(options.folder)
     if options.command == "check":
-        from naf_core import inspection
+        from naf_core import findings
         from naf_core.process import work
 
-        return work(lambda emit: inspection.run(options.folder, emit))
+        return work(lambda emit: findings.run(options.folder, emit))
     if options.command == "answer":
         from naf_core.dialogue import worker
 

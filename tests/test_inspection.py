@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from naf_core.errors import UserError
-from naf_core.inspection import Inspection, Note, Owner, Person, inspect, run
+from naf_core.findings import inspect, run
+from naf_core.inspection import Inspection, Note, Owner, Person
 from naf_core.scene import Scene
 from tests.shapes import box as any_box
 from tests.shapes import material, scene_of

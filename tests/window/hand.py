@@ -27,15 +27,18 @@ def work(steps: Steps) -> None:
     """Run the steps in the window's own time, then close Blender; an exception ends it with code 1."""
 
     def tick() -> float:
+        failed = True
         try:
-            return next(steps)
-        except StopIteration:
-            sys.exit(0)
-        except BaseException as error:
-            if not isinstance(error, SystemExit):
+            pause = next(steps, None)
+            failed = False
+        finally:
+            if failed:
                 traceback.print_exc()
-            sys.stdout.flush()
-            os._exit(1)  # the window would ask whether to save
+                sys.stdout.flush()
+                os._exit(1)  # the window would ask whether to save
+        if pause is None:
+            sys.exit(0)
+        return pause
 
     bpy.context.preferences.view.show_splash = False
     bpy.context.preferences.view.smooth_view = 0
