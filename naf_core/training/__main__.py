@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m naf_core.training", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     train = commands.add_parser("train", help="trace the training rooms and train the decoder; resumes where it was")
-    train.add_argument("--rooms", type=int, default=1600, help="rooms of the seeds from 0 (default %(default)s)")
+    train.add_argument("--rooms", type=int, default=1760, help="rooms of the seeds from 0 (default %(default)s)")
     train.add_argument("--epochs", type=float, default=5.0)
     train.add_argument("--width", type=int, default=256, help="hidden units (default %(default)s)")
     train.add_argument("--bandwidth", type=float, default=0.6, help="of the Gaussian kernels, m (default %(default)s)")
