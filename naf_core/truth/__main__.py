@@ -1,19 +1,31 @@
-"""Command line of the truth checks: ``python -m naf_core.truth [CHECK ...] [--json FILE]``."""
+"""Command line of the truth checks: ``python -m naf_core.truth [CHECK ...] [--json FILE] [--pictures FOLDER]``."""
 
 from __future__ import annotations
 
 import argparse
-import importlib
+import importlib.util
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from naf_core.errors import UserError
 from naf_core.truth.figure import Figure, as_text, save_json
 
 # Modules of this package that each hold `figures`: theory first, then other simulators, then measured rooms.
-CHECKS = ("shoebox", "meshes", "corners", "diffuse", "balance", "peers", "speed", "bras", "dechorate", "r3vival")
+CHECKS = (
+    "shoebox",
+    "meshes",
+    "corners",
+    "diffuse",
+    "coupled",
+    "balance",
+    "peers",
+    "speed",
+    "bras",
+    "dechorate",
+    "r3vival",
+)
 # Run only when they are named: fields learned from recordings, for which torch is needed, and an hour.
 ON_REQUEST = ("recordings",)
 
@@ -31,12 +43,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help=f"of {', '.join(CHECKS)} (default: these), {', '.join(ON_REQUEST)}",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to FILE")
+    parser.add_argument(
+        "--pictures", type=Path, metavar="FOLDER", help="draw the pictures of the manual into FOLDER instead"
+    )
     options = parser.parse_args(arguments)
     unknown = set(options.checks) - {*CHECKS, *ON_REQUEST}
     if unknown:
         names = ", ".join((*CHECKS, *ON_REQUEST))
         parser.error(f"there is no check {', '.join(sorted(unknown))}: name some of {names}")
+    if options.pictures and (options.checks or options.json):
+        parser.error("--pictures stands alone: it runs no check")
     try:
+        if options.pictures:
+            return _draw(options.pictures)
         checks = {name: _run(name) for name in options.checks or CHECKS}
     except UserError as error:
         print(f"naf_core.truth: {error.message}", file=sys.stderr)
@@ -48,14 +67,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if False in met else 0
 
 
-def _run(name: str) -> list[Figure]:
-    """The figures of one check, printed as soon as they are known."""
+def _draw(folder: Path) -> int:
+    """Draw all pictures; returns 0."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise UserError("Pictures need matplotlib: install acoustic-fields[recordings].")
+    files = importlib.import_module("naf_core.truth.pictures").save_all(folder, _progress("pictures"))
+    print("", *files, sep="\n")
+    return 0
+
+
+def _progress(name: str) -> Callable[[float], None]:
+    """Says how far ``name`` has come."""
     started = time.perf_counter()
 
     def progress(fraction: float) -> None:
         print(f"\r{name}: {100.0 * fraction:3.0f} %, {time.perf_counter() - started:.0f} s", end="", file=sys.stderr)
 
-    figures = importlib.import_module(f"naf_core.truth.{name}").figures(progress)
+    return progress
+
+
+def _run(name: str) -> list[Figure]:
+    """The figures of one check, printed as soon as they are known."""
+    figures = importlib.import_module(f"naf_core.truth.{name}").figures(_progress(name))
     print(file=sys.stderr)
     print(as_text(figures), flush=True)
     return figures
