@@ -4,7 +4,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -226,20 +226,20 @@ class ACOUSTICS_OT_ignore_object(_OnObject, Operator):
         return {"FINISHED"}
 
 
+def moved(depsgraph: bpy.types.Depsgraph) -> Iterator[bpy.types.Object]:
+    """The objects that an update has moved or given another shape, but for our own maps."""
+    for update in depsgraph.updates if depsgraph.id_type_updated("OBJECT") else ():
+        item = update.id
+        if isinstance(item, bpy.types.Object) and (update.is_updated_geometry or update.is_updated_transform):
+            if not item.get(sheet.MARK):
+                yield item
+
+
 @persistent
 def _changed(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
     """Forget what was found of a scene in which something moves or gets another shape."""
-    if Notes.found is None or Notes.of(scene) is None or not depsgraph.id_type_updated("OBJECT"):
-        return
-    for update in depsgraph.updates:
-        item = update.id
-        if (
-            isinstance(item, bpy.types.Object)
-            and (update.is_updated_geometry or update.is_updated_transform)
-            and not item.get(sheet.MARK)
-        ):
-            Notes.forget()
-            return
+    if Notes.found is not None and Notes.of(scene) is not None and any(moved(depsgraph)):
+        Notes.forget()
 
 
 @persistent

@@ -1,4 +1,4 @@
-"""A job: one bake or loudness map, from reading the scene to writing its results into the .blend."""
+"""A job: one bake, loudness map or refinement, from reading the scene to writing its results into the .blend."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PLAYABLE = ("binaural", "stereo", "stereo-ortf", "stereo-ab", "mono")
 class Wish:
     """What a person asks for.
 
-    ``kind`` is "bake" or "map", ``scene`` the session_uid of the scene, which outlasts undo and new names,
+    ``kind`` is "bake", "map" or "refine", ``scene`` the session_uid of the scene, which outlasts undo and new names,
     ``output`` the absolute folder for the files, ``map_frame`` the frame of the map or None for no map,
     ``map_step`` the frames from one map to the next where there are several, else 0.
     """
@@ -52,7 +52,7 @@ class Wish:
         """The wish that the settings of a scene make; ``output`` overrides their folder. Raises UserError."""
         settings = scene.acoustics
         frame = scene.frame_current if settings.map_current_frame else settings.map_frame
-        wants_map = kind == "map" or settings.map_with_bake
+        wants_map = kind == "map" or (kind == "bake" and settings.map_with_bake)
         step = 0 if settings.map_time == "FRAME" else settings.map_step
         return cls(kind, scene.session_uid, output or output_folder(scene), frame if wants_map else None, step)
 
@@ -111,6 +111,8 @@ class Running:
             scene = next((scene for scene in bpy.data.scenes if scene.session_uid == self.wish.scene), None)
             if scene is None:
                 raise UserError(f"The scene “{self.job.scene_name}” is gone: the files are in {self.wish.output}.")
+            if self.job.kind == "refine":
+                return  # its results are scans that the worker has kept
             speakers = [item for item in scene.objects if item.session_uid in self.speakers]
             write_results(scene, self.job, self.ground, speakers, self.worker.result, self.warnings)
         finally:

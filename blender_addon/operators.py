@@ -280,6 +280,7 @@ class VIEW3D_MT_acoustics(bpy.types.Menu):
 MENU = (
     ("acoustics.bake", "PLAY_SOUND"),
     ("acoustics.loudness_map", "IMAGE_DATA"),
+    ("acoustics.refine", "MOD_SMOOTH"),
     ("acoustics.probe", "EYEDROPPER"),
     ("acoustics.response_view", "FCURVE"),
     ("acoustics.show_lines", "LIGHT_SPOT"),

@@ -12,6 +12,7 @@ from bpy.types import Context, Panel, UILayout
 
 from . import checklist, drawing, folds, lines, sheet, strips
 from .operators import Activity
+from .refine import Outcome
 from .words import said
 
 MAX_ROWS = 8  # Speakers, findings and warnings that are listed; more are counted
@@ -43,6 +44,9 @@ class ACOUSTICS_PT_main(_Sidebar, Panel):
         else:  # in the same place, so that nothing below moves
             column.progress(factor=running.fraction, text=running.text)
             column.operator("acoustics.cancel", icon="X")
+        layout.operator("acoustics.refine", text="Refine", icon="MOD_SMOOTH")
+        if (outcome := Outcome.of(context.scene)) is not None:
+            drawing.draw_text(layout, outcome, "INFO")
         row = layout.row(align=True)
         row.operator("acoustics.probe", text="Probe", icon="EYEDROPPER")
         row.operator("acoustics.response_view", text="Response", icon="FCURVE")

@@ -129,6 +129,11 @@ def cache_of(output: Path) -> Path | None:
     return Path(bpy.path.abspath(folder), f"{_OWN}{hashlib.sha256(str(output).encode()).hexdigest()[:16]}")
 
 
+def kept_in(output: Path) -> Path:
+    """The folder with what bakes into ``output`` have kept, wherever it is."""
+    return cache_of(output) or output / KEPT
+
+
 def caches() -> list[Path]:
     """The folders with what bakes have kept: all in the cache folder, else those of the open file."""
     folder = current().cache

@@ -20,6 +20,7 @@ from naf_core.errors import UserError
 from naf_core.job import Job
 
 from . import preferences, reader, worker
+from .folders import output_folder
 
 
 class Resident(worker.Worker):
@@ -130,7 +131,16 @@ def job_of(context: bpy.types.Context, folder: Path) -> Job:
         frame_start=scene.frame_current,
         seed=scene.acoustics.seed,
         scene_name=scene.name,
+        cache=kept_by(scene),
     )
+
+
+def kept_by(scene: bpy.types.Scene) -> Path | None:
+    """The folder with what bakes of a scene have kept; None in a file that was never saved."""
+    try:
+        return preferences.kept_in(output_folder(scene))
+    except UserError:
+        return None
 
 
 def end() -> None:

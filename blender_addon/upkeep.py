@@ -12,6 +12,7 @@ from naf_core.errors import UserError
 from . import preferences, worker
 from .operators import TICK_S, free
 from .preferences import Testing
+from .refine import Outcome
 from .words import said
 
 # What the worker does in a test: it loads all that a bake loads, and PyTorch where it is there.
@@ -132,6 +133,7 @@ class ACOUSTICS_OT_clear_cache(Operator):
             return {"CANCELLED"}
         finally:
             preferences.forget_sizes()
+            Outcome.forget()  # the refined scans are gone, too
         return {"FINISHED"}
 
 

@@ -26,6 +26,7 @@ from naf_core.responseview import write_response
 from naf_core.scene import Emitter, Scene
 from naf_core.soundlines import sound_lines
 from naf_core.source import Source as SoundFile
+from naf_core.stems import read_scan, refined_scan
 from naf_core.threads import process_count
 
 QUANTITIES = {"T30": 3, "C50": 2, "D50": 3, "STI": 3}  # and the decimals of each
@@ -40,15 +41,19 @@ Progress = Callable[[float], None]
 class Answers:
     """The ``job``'s emitters at its first frame in its scene, and what can be asked about them.
 
-    ``before`` are the answers to an earlier job: its scan is kept where the scene is the same.
+    ``before`` are the answers to an earlier job: its scan is kept where the scene is the same. A refined scan in the
+    ``job``'s cache is used, so that the answers are those of a bake.
     """
 
     def __init__(self, job: Job, before: Answers | None = None, progress: Progress | None = None) -> None:
         self.job = job
-        if before is not None and same_scene(before.job.scene, job.scene) and before.job.seed == job.seed:
+        self._refined = refined_scan(job)
+        same = before is not None and same_scene(before.job.scene, job.scene) and before.job.seed == job.seed
+        if same and before._refined == self._refined:
             self.field, self._first = before.field, before._first
         else:
-            self.field = Field.scan(job.scene, seed=job.seed, processes=process_count(), progress=progress)
+            refined = None if self._refined is None else read_scan(self._refined)
+            self.field = refined or Field.scan(job.scene, seed=job.seed, processes=process_count(), progress=progress)
             self._first = FirstSound(job.scene, self.field.caster)
         self._edges = find_edges(job.scene, self.field.caster)
         spectra = {e.sound: SoundFile(e.sound, job.sample_rate, e.name).content.spectrum for e in job.emitters}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -138,8 +139,7 @@ class _Bake:
             def step(fraction: float, before: int = number) -> None:
                 progress((before + fraction) / len(scenes))
 
-            fields.append(self.store.scan(scene) or self.scan(scene, seed=self.job.seed, progress=step))
-            self.store.keep_scan(fields[-1])
+            fields.append(self.store.scan(scene, partial(self.scan, scene, seed=self.job.seed, progress=step)))
         return Rooms(self.job.room, fields)
 
     def hearings(self) -> list[Hearing]:
@@ -235,11 +235,12 @@ class _Bake:
         """Write report.json."""
         job = self.job
         pairs = [report.pair_facts(hearing.opening) for hearing in hearings] or [{} for _ in job.emitters]
+        refined = job.recorded is None and all(map(self.store.refined, job.room.scenes))
         text = {
             "versions": report.versions(),
             "kind": job.kind,
             "seed": job.seed,
-            "scene": report.scene_facts(job.scene, job.scene_name, self.field),
+            "scene": {**report.scene_facts(job.scene, job.scene_name, self.field), "refined": refined},
             "frames": {"start": job.frame_start, "count": job.n_frames, "fps": job.fps, "duration_s": job.duration},
             "bands_hz": list(report.BANDS_HZ),
             "listener": job.listener.name if job.listener else None,

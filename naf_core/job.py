@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import h5py
 
 VERSION = 1
-KINDS = ("bake", "map", "answers")
+KINDS = ("bake", "map", "refine", "answers")
 FILE_TYPES = ("wav", "flac")
 SAMPLE_TYPES = ("16", "24", "float")
 IMPULSE_TYPES = ("wav", "sofa", "both")
@@ -50,11 +50,11 @@ FLAC_CHANNELS = 8
 class Job:
     """One bake or loudness map: the scene, who sounds and who hears, and what to write.
 
-    ``kind`` "bake" (sound files, and a map where ``map`` is given), "map", or "answers" (nothing is written, see
-    `Answers`); ``output`` an absolute folder.
+    ``kind`` "bake" (sound files, and a map where ``map`` is given), "map", "refine" (only scans are kept, see
+    `refine`), or "answers" (nothing is written, see `Answers`); ``output`` an absolute folder.
     All trajectories share their times, in seconds from the first frame; ``n_frames`` (1..1 000 000) frames at
     ``fps`` (0.1..1000) set the duration. ``sample_rate`` 16 000..192 000 Hz; ``mix`` adds the sum of all stems. Only a
-    map does without a listener. ``states`` says how the room changes, of which ``scene`` is the first; by default it
+    bake needs a listener. ``states`` says how the room changes, of which ``scene`` is the first; by default it
     does not. A ``recorded`` room answers in place of the scene.
 
     What is heard: ``format`` is one of `layouts.FORMATS`, ``order`` (1..3) that of ambisonics, ``hrtf`` a SOFA file

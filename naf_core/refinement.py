@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +35,16 @@ class Refinement:
         said = "Refined" if self.kept else "Refining did not help here: the field stays as it was"
         figures = ", ".join(f"{name} {self.before[name]:.2f} before, {self.after[name]:.2f} after" for name in _JND)
         return f"{said}. Mean errors of {self.pairs} traced pairs: {figures}."
+
+
+def pooled(results: Sequence[Refinement]) -> Refinement:
+    """Several refinements as one, each counting as much as it has pairs."""
+    weight = np.array([result.pairs for result in results], float)
+
+    def mean(tables: Sequence[dict[str, float]]) -> dict[str, float]:
+        return {name: float(np.average([table[name] for table in tables], weights=weight)) for name in tables[0]}
+
+    return Refinement(mean([r.before for r in results]), mean([r.after for r in results]), int(weight.sum()))
 
 
 def mean_errors(said: EnergyResponse, meant: EnergyResponse) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """What the last bake rendered, kept beside its files, so that the next one renders only what has changed.
 
 The folder ``.stems`` in the output folder holds each emitter's parts before any gain, under a name made of all that
-they depend on, and the scan of the scene. It may be deleted at any time.
+they depend on, and the scans of the scene, refined ones too. It may be deleted at any time.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 
@@ -26,8 +26,9 @@ from naf_core.stemfile import StemFile
 
 FOLDER = ".stems"
 MOST_BYTES = 2_000_000_000  # of all parts together; what goes beyond is rendered anew each time
+MOST_REFINED = 16  # refined scans of other scenes: these come back when an edit is undone
 
-_INDEX, _FIELD = "index.json", "field.h5"
+_INDEX, _PLAIN, _REFINED = "index.json", "field.h5", "refined.h5"
 # Settings on which a stem depends before any gain is applied to it.
 _FORM = ("format", "order", "hrtf", "reflections", "sample_rate", "seed", "fps", "frame_start", "n_frames")
 
@@ -39,9 +40,11 @@ class StemStore:
         self._old, self._new = job.cache or job.output / FOLDER, part / FOLDER
         self._new.mkdir()
         self._seed = job.seed
-        rooms = [self._scan_name(scene) for scene in job.room.scenes]
+        place, scenes = job.recorded, job.room.scenes
+        rooms = [_scan_name(scene, job.seed, _PLAIN) for scene in scenes]
+        if place is None:  # what a refined scan answers is not what the plain one did
+            rooms += [_file(self._old / _scan_name(scene, job.seed, _REFINED)) for scene in scenes]
         changes = (job.room.times, job.room.number) if job.room.change else ()
-        place = job.recorded
         recorded = () if place is None else (_file(place.file), np.array(place.origin), np.array(place.axes))
         self._rooms = digest(*rooms, *changes, *recorded)
         self._form = digest(*(getattr(job, name) for name in _FORM), _file(job.hrtf))
@@ -57,30 +60,44 @@ class StemStore:
             own += _cone_values(emitter.cone)
             paths = (*_path_values(emitter.trajectory), *_path_values(job.listener.trajectory))
             self._keys[emitter.name] = kept or digest(self._rooms, self._form, *own, *paths)
-        if job.kind == "map":
-            self._carry_all()
-        else:
+        self._carry_refined()
+        if job.kind == "bake":
             self._write_index()
+        else:
+            self._carry_stems()
 
-    def scan(self, scene: Scene) -> Field | None:
-        """The scan of a scene, where it is kept."""
-        path = self._carried(self._scan_name(scene))
-        try:
-            return None if path is None else Field.load(path)
-        except UserError:
-            return None  # cut off, or of another version
-
-    def keep_scan(self, field: object) -> None:
-        """Hand on a scan; stand-ins for fields are not kept."""
-        path = self._new / self._scan_name(field.scene)
-        if isinstance(field, Field) and not path.exists():
+    def scan(self, scene: Scene, make: Callable[[], Field]) -> Field:
+        """The kept scan of a scene, the refined one first, else that which ``make`` makes, which is handed on."""
+        for kind in (_REFINED, _PLAIN):
+            path = self._carried(_scan_name(scene, self._seed, kind))
+            field = None if path is None else read_scan(path)
+            if field is not None:
+                return field
+            if path is not None:
+                path.unlink()
+        field = make()
+        if isinstance(field, Field):  # stand-ins are not kept
+            path = self._new / _scan_name(scene, self._seed, _PLAIN)
             try:
                 field.save(path)
             except OSError:  # the disk is full: what matters more has to fit
                 path.with_name(path.name + ".part").unlink(missing_ok=True)
+        return field
 
-    def _scan_name(self, scene: Scene) -> str:
-        return f"{digest(_scene_values(scene), self._seed)}-{_FIELD}"
+    def refined(self, scene: Scene) -> bool:
+        """Whether the scan of a scene that was asked for is a refined one."""
+        return (self._new / _scan_name(scene, self._seed, _REFINED)).exists()
+
+    def keep_refined(self, field: Field) -> None:
+        """Hand on a refined scan in place of the plain one; raises UserError where it cannot be written."""
+        try:
+            field.save(self._new / _scan_name(field.scene, self._seed, _REFINED))
+        except OSError as error:
+            raise UserError(
+                f"The refined scan cannot be written to {self._new.parent.parent} ({error.strerror or error}): free"
+                " some space, or choose another output folder."
+            ) from error
+        (self._new / _scan_name(field.scene, self._seed, _PLAIN)).unlink(missing_ok=True)
 
     def stem(self, name: str) -> StemFile | None:
         """The kept stem of the emitter ``name``, None where it has to be rendered, into `place`."""
@@ -104,11 +121,17 @@ class StemStore:
                 path.unlink(missing_ok=True)
                 total -= size
 
-    def _carry_all(self) -> None:
-        """Hand on what an earlier bake has kept: a map renders no stems."""
+    def _carry_stems(self) -> None:
+        """Hand on what an earlier bake has rendered: nothing else renders stems."""
         for file in self._old.iterdir() if self._old.is_dir() else ():
-            if not file.name.endswith(_FIELD):
+            if not file.name.endswith((_PLAIN, _REFINED)):
                 self._carried(file.name)
+
+    def _carry_refined(self) -> None:
+        """Hand on the latest refined scans, of whatever scene: each took about a minute."""
+        found = sorted(self._old.glob(f"*-{_REFINED}"), key=lambda file: file.stat().st_mtime)
+        for file in found[-MOST_REFINED:]:
+            self._carried(file.name)
 
     def _carried(self, name: str) -> Path | None:
         """A kept file, brought over to the new folder."""
@@ -133,6 +156,24 @@ class StemStore:
     def _write_index(self) -> None:
         text = json.dumps({"form": self._form, "stems": self._keys}, indent=1)
         (self._new / _INDEX).write_text(text + "\n", encoding="utf-8")
+
+
+def refined_scan(job: Job) -> Path | None:
+    """The file of the refined scan of a job's scene, where the last bake or refinement kept one."""
+    path = (job.cache or job.output / FOLDER) / _scan_name(job.scene, job.seed, _REFINED)
+    return path if path.is_file() else None
+
+
+def _scan_name(scene: Scene, seed: int, kind: str) -> str:
+    return f"{digest(_scene_values(scene), seed)}-{kind}"
+
+
+def read_scan(path: Path) -> Field | None:
+    """The scan in a file, None where it is cut off, or of another version."""
+    try:
+        return Field.load(path)
+    except UserError:
+        return None
 
 
 def _stem(path: Path) -> StemFile | None:
@@ -177,7 +218,7 @@ def _path_values(path: Trajectory) -> tuple:
     return path.times, path.positions, path.rotations
 
 
-def _file(path: str) -> str:
+def _file(path: str | Path) -> str:
     """What a file holds, as a name; "" for no file or one that cannot be read, which is said elsewhere."""
     try:
         with open(path, "rb") as file:

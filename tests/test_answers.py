@@ -103,3 +103,14 @@ def test_a_view_has_a_picture_and_numbers_by_band(job: Job, tmp_path: Path) -> N
     assert all(len(told[key]) == 8 for key in ("EDT_s", "C50_dB", "G_dB"))
     told = found.view("Far", np.array([3.0, 5.0, 1.5]), tmp_path / "far.png")  # with a cone
     assert told["distance_m"] == pytest.approx(4.0)
+
+
+def test_a_refined_scan_answers_as_soon_as_it_is_there(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = Answers(job)
+    refined = DiffuseField(ROOM, level_db=-20.0)
+    monkeypatch.setattr(answers, "refined_scan", lambda work: work.output / "scan-refined.h5")
+    monkeypatch.setattr(answers, "read_scan", lambda path: refined)
+    after = Answers(job, before)
+    assert after.field is refined and Answers(job, after).field is refined
+    monkeypatch.setattr(answers, "refined_scan", lambda work: None)
+    assert Answers(job, after).field is not refined

@@ -11,7 +11,7 @@ import pytest
 from blender_addon import drawing, panels, property_panels
 from blender_addon.operators import Activity
 
-BUTTONS = ["[bake]", "[loudness_map]", "[probe]", "[response_view]", "[show_lines]", "[clear]"]
+BUTTONS = ["[bake]", "[loudness_map]", "[refine]", "[probe]", "[response_view]", "[show_lines]", "[clear]"]
 
 
 class Layout:
