@@ -37,7 +37,7 @@ class Planes(NamedTuple):
         return points - 2.0 * self.distance(plane, points)[:, None] * self.normal[plane]
 
 
-# Half a second for 200 000 triangles, as often as the same scene is asked for paths.
+# A fifth of a second for 200 000 triangles, as often as the same scene is asked for paths.
 _KNOWN: WeakKeyDictionary[Raycaster, Planes] = WeakKeyDictionary()
 
 
@@ -56,31 +56,30 @@ def _grouped(caster: Raycaster, scene: Scene) -> Planes:
     if not len(scene.triangles):
         none = np.zeros((0, 3))
         return Planes(np.zeros(0, np.int64), none, np.zeros(0), none, none, np.zeros(0))
-    corners = scene.vertices[scene.triangles].transpose(1, 2, 0).astype(np.float64)  # (3, axis, F): fast along rows
+    # (axis, 3, F): fast along rows.
+    corners = np.take(scene.vertices.T.astype(np.float64), scene.triangles.T, axis=1)
     area = caster.areas
     normal = caster.normals.astype(np.float64)
     # A skew reference gives a plane and its reverse the same normal, with no tie for axis-aligned or 45 degree walls.
     normal = np.where((normal @ [0.801, 0.513, 0.309])[:, None] < 0.0, -normal, normal)
     # Offsets from the middle of the scene: there a normal's rounding error moves a plane least.
     middle = scene.bounds.mean(axis=0)
-    offset = np.einsum("ij,ji->i", normal, corners.sum(axis=0) / 3.0 - middle[:, None])
+    offset = np.einsum("ij,ji->i", normal, corners.sum(axis=1) / 3.0 - middle[:, None])
     leader, label = _leaders(np.concatenate([normal, offset[:, None]], axis=1), area)
     count = len(leader)
     total = np.bincount(label, area, count)
     mean = np.stack([np.bincount(label, area * column, count) for column in (*normal.T, offset)], axis=1)
     mean /= np.linalg.norm(mean[:, :3], axis=1, keepdims=True)
-    order = np.argsort(label, kind="stable")
-    begins = np.searchsorted(label[order], np.arange(count))
-    low, high = (
-        extreme.reduceat(extreme.reduce(corners, axis=0)[:, order], begins, axis=1).T
-        for extreme in (np.minimum, np.maximum)
-    )
+    low, high = np.full((3, count), np.inf), np.full((3, count), -np.inf)
+    for axis, along in enumerate(corners):
+        np.minimum.at(low[axis], label, along.min(axis=0))
+        np.maximum.at(high[axis], label, along.max(axis=0))
     return Planes(
         of_triangle=label,
         normal=mean[:, :3],
         offset=mean[:, 3] + mean[:, :3] @ middle,
-        low=np.ascontiguousarray(low),
-        high=np.ascontiguousarray(high),
+        low=np.ascontiguousarray(low.T),
+        high=np.ascontiguousarray(high.T),
         area=total,
     )
 
@@ -99,8 +98,10 @@ def _leaders(rows: np.ndarray, area: np.ndarray) -> tuple[np.ndarray, np.ndarray
     while len(left):
         # Of each cell the best, so that few need to be compared; whoever shares its cell is alike.
         _, first, cell = np.unique(_cells(rows[left]), return_index=True, return_inverse=True)
-        place = np.argsort(np.argsort(first))[cell.ravel()]
-        best = left[np.sort(first)]
+        by_first = np.argsort(first)
+        rank = np.empty_like(by_first)
+        rank[by_first] = np.arange(len(first))
+        place, best = rank[cell.ravel()], left[first[by_first]]
         pairs = cKDTree(rows[best], balanced_tree=False).query_pairs(SAME_PLANE, output_type="ndarray")
         leads = np.ones(len(best), bool)
         leads[pairs.max(axis=1, initial=0)[: len(pairs)]] = False

@@ -37,7 +37,9 @@ class Raycaster:
         self.epsilon = max(1e-4, 4e-6 * extent)  # float32 resolution at the edge of the scene
         self._embree = EmbreeScene() if len(corners) else None
         if self._embree is not None:
-            TriangleMesh(self._embree, np.ascontiguousarray(corners, dtype=np.float32))
+            # embreex copies number by number, so what triangles share is better given once.
+            shared = len(scene.vertices) < 2 * len(corners)
+            TriangleMesh(self._embree, *((scene.vertices, scene.triangles) if shared else (corners,)))
 
     def intersect(self, origins: np.ndarray, directions: np.ndarray) -> Hits:
         """First triangle met by rays from ``origins`` (n, 3) along unit ``directions`` (n, 3)."""

@@ -24,7 +24,7 @@ def furnished_room(triangles: int) -> Scene:
     """A room of 9 x 7 x 3.2 m with 24 rounded seats, of about ``triangles`` triangles in all."""
     rng = np.random.default_rng(3)
     shell = box_scene(np.zeros(3), SIZE, _MATERIALS[0])
-    parts = [shell.vertices[shell.triangles]]
+    vertices, faces = [shell.vertices], [shell.triangles]
     material = [np.repeat([0, 0, 0, 0, 1, 2], 2)]
     # Each seat has 4 r (r - 1) triangles.
     rings = max(2, round(0.5 + np.sqrt(0.25 + triangles / (4 * _PIECES[0] * _PIECES[1]))))
@@ -32,15 +32,15 @@ def furnished_room(triangles: int) -> Scene:
         centre = np.array([1.2 + 1.3 * place[0], 1.2 + 1.5 * place[1], 0.45])
         centre[:2] += rng.uniform(-0.2, 0.2, 2)
         half = rng.uniform([0.25, 0.25, 0.4], [0.5, 0.4, 0.4])
-        parts.append(_cushion(half, rng.uniform(0.0, np.pi), rings) + centre)
-        material.append(np.full(len(parts[-1]), 3))
-    corners = np.concatenate(parts)
-    index = np.arange(3 * len(corners)).reshape(-1, 3)
-    return Scene(corners.reshape(-1, 3), index, np.concatenate(material), _MATERIALS)
+        points, corners = _cushion(half, rng.uniform(0.0, np.pi), rings)
+        faces.append(corners + sum(map(len, vertices)))
+        vertices.append(points + centre)
+        material.append(np.full(len(corners), 3))
+    return Scene(np.concatenate(vertices), np.concatenate(faces), np.concatenate(material), _MATERIALS)
 
 
-def _cushion(half: np.ndarray, turn: float, rings: int) -> np.ndarray:
-    """Triangles (n, 3, 3) of a superellipsoid with half axes ``half`` (3,), turned about z."""
+def _cushion(half: np.ndarray, turn: float, rings: int) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices (n, 3) and triangles of a superellipsoid with half axes ``half`` (3,), turned about z."""
 
     def root(values: np.ndarray) -> np.ndarray:
         return np.sign(values) * np.sqrt(np.abs(values))
@@ -52,5 +52,6 @@ def _cushion(half: np.ndarray, turn: float, rings: int) -> np.ndarray:
     points = np.stack([root(np.cos(around)) * flat, root(np.sin(around)) * flat, root(np.sin(up))], axis=-1) * half
     cosine, sine = np.cos(turn), np.sin(turn)
     points = points @ np.array([[cosine, sine, 0.0], [-sine, cosine, 0.0], [0.0, 0.0, 1.0]])
-    a, b, c, d = points[:-1, :-1], points[1:, :-1], points[1:, 1:], points[:-1, 1:]
-    return np.concatenate([np.stack(three, axis=2).reshape(-1, 3, 3) for three in ((a, b, c), (a, c, d))])
+    number = np.arange(points[..., 0].size).reshape(points.shape[:2])
+    a, b, c, d = (part.ravel() for part in (number[:-1, :-1], number[1:, :-1], number[1:, 1:], number[:-1, 1:]))
+    return points.reshape(-1, 3), np.concatenate([np.stack(three, axis=1) for three in ((a, b, c), (a, c, d))])
