@@ -83,7 +83,8 @@ class ACOUSTICS_OT_probe(Operator):
     # What was last read, and at which ears in metres: for scripts and views.
     values: ClassVar[dict[str, Any]] = {}
     ear: ClassVar[tuple[float, ...] | None] = None
-    _running: ClassVar[ACOUSTICS_OT_probe | None] = None
+    # Not of its own type: Blender has this evaluated, typing remembers it, and the module of 4.5 cannot end then.
+    _running: ClassVar[Any] = None
 
     @classmethod
     def poll(cls, context: Context) -> bool:
