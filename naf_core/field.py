@@ -147,7 +147,7 @@ class Field:
         then, and where more paths do not help, the field stays as it was. Raises UserError without geometry.
         """
         probes = self.scan_.positions
-        if len(probes) < 2:
+        if np.isfinite(self.scan_.walking).sum() < len(probes) + 2:  # no two that air joins
             raise UserError("There is nothing to refine: the scene has no geometry, or room for one probe only.")
         tell = progress or (lambda fraction: None)
         exchange = trace_exchange(
@@ -180,8 +180,13 @@ class Field:
         return result
 
     def _between_probes(self, seed: int) -> np.ndarray:
-        """Some places (n, 3) far from each other and not far from probes, which they see."""
-        near = self.scan_.positions[far_apart(self.scan_.positions, _PLACES)]
+        """Some places (n, 3) far from each other and not far from probes, which they see.
+
+        They lie in the largest of the spaces that air joins: what passes into a shut cupboard is no measure.
+        """
+        joined = np.isfinite(self.scan_.walking)
+        probes = self.scan_.positions[joined[joined.sum(axis=1).argmax()]]
+        near = probes[far_apart(probes, _PLACES)]
         aside = np.random.default_rng(seed).uniform(-0.4, 0.4, near.shape).astype(np.float32)
         places = self.caster.off_surfaces(near + aside)
         return np.where(self.caster.occluded(near, places)[:, None], near, places)

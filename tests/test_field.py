@@ -420,6 +420,16 @@ def test_refining_helps_and_never_harms(scene, tmp_path, monkeypatch):
     np.testing.assert_array_equal(poor.predict(EMITTERS, LISTENERS).energy, after.energy)
 
 
+def test_refining_is_measured_where_air_joins_the_places(weights):
+    flat = scene_of((box((0, 0, 0), (4, 3, 2.5)), material()), (box((0.2, 0.2, 0.1), (1.2, 0.8, 1.9)), material()))
+    field = Field.scan(flat, seed=1, spacing=0.5, paths=400, weights=weights)
+    shut = ((field.scan_.positions > (0.2, 0.2, 0.1)) & (field.scan_.positions < (1.2, 0.8, 1.9))).all(axis=1)
+    assert shut.any()  # a cupboard holds probes
+    places = field._between_probes(0)
+    assert len(places) == 10
+    assert not ((places > (0.2, 0.2, 0.1)) & (places < (1.2, 0.8, 1.9))).all(axis=1).any()
+
+
 def test_cancelled_refining_leaves_the_field_as_it_was(field):
     before = field.scan_
 
