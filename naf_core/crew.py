@@ -70,10 +70,17 @@ class Crew:
         context = multiprocessing.get_context("spawn")
         for _ in range(self._count):
             here, there = context.Pipe()
-            process = context.Process(target=_work, args=(self._task, there), daemon=True)
+            process = context.Process(target=_work, args=(there,), daemon=True)
             process.start()
             there.close()
             self._members.append((process, here))
+        # Only now, by the pipe: what a process is given at its start is waited for even when it has died.
+        try:
+            for _, pipe in self._members:
+                _send(pipe, self._task)
+        except UserError:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -132,14 +139,18 @@ def _receive(pipe: Connection) -> tuple[int, np.ndarray]:
         raise UserError(_BROKEN) from error
 
 
-_BROKEN = "A process that traced has ended before its time, perhaps for lack of memory: use fewer processes."
+_BROKEN = (
+    "A process that traced has ended before its time, perhaps for lack of memory: use fewer processes. A script of your"
+    ' own needs the line `if __name__ == "__main__":` before what it does.'
+)
 
 
-def _work(task: Work, pipe: Connection) -> None:
-    """Trace the chunks that the pipe asks for until it is closed."""
-    paths = task.paths()
-    paths.look_for_mirrors(task.rays)
+def _work(pipe: Connection) -> None:
+    """Trace the chunks of the task, first in the pipe, that it asks for until it is closed."""
     try:
+        task = pipe.recv()
+        paths = task.paths()
+        paths.look_for_mirrors(task.rays)
         while True:
             rays, chunk, batch = pipe.recv()
             pipe.send((chunk, paths.chunk_energy(rays, chunk, batch)))

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -47,3 +51,27 @@ def test_a_process_that_dies_is_an_error_and_no_endless_wait():
 
     with Crew(task, 2, paths) as crew, pytest.raises(UserError, match="fewer processes"):
         crew.energy(50_000_000, kill)
+
+
+def test_a_script_that_its_processes_would_run_again_is_told_so(tmp_path: Path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import numpy as np\nfrom naf_core import Material, Scene, trace\n"
+        "x, y = np.meshgrid(np.linspace(0, 5, 60), np.linspace(0, 5, 60))\n"
+        "corners = np.stack([x.ravel(), y.ravel(), 0 * x.ravel()], axis=1)\n"
+        "triangles = [(i, i + 1, i + 60) for i in range(3500)]\n"
+        "floor = Material('floor', (0.1,) * 8, (0.5,) * 8)\n"
+        "trace(Scene(corners, triangles, np.zeros(3500, int), [floor]), [[1, 1, 1]], [[2, 2, 1]], rays=200_000,"
+        " processes=2)\n"
+    )
+    root = Path(__file__).resolve().parents[1]
+    done = subprocess.run(
+        [sys.executable, script],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert "__main__" in done.stderr.splitlines()[-1]
