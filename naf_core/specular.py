@@ -43,7 +43,7 @@ def specular_energy(
     # Mirrors are looked for from the side that has fewer places: what is found serves all pairs of that place.
     from_ears = len(ears) < len(ends)
     places, place = (ears, listener) if from_ears else (ends, emitter)
-    energy = np.zeros((len(key) * N_FRAMES, 4 * N_BANDS), np.float32)
+    energy = np.zeros((len(key), N_FRAMES, 4 * N_BANDS), np.float32)
     for start in range(0, len(places), _ENDS):
         some = places[start : start + _ENDS]
         pairs = np.flatnonzero((place >= start) & (place < start + len(some)))
@@ -54,12 +54,12 @@ def specular_energy(
             times = np.diff(first)[place[pairs] - start]
             # All that is to be looked at for one pair goes together: images of one place count once.
             for part in _parts(times):
-                pair, count = pairs[part], times[part]
+                some_pairs, count = pairs[part], times[part]
                 turn = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-                sequence = np.repeat(first[place[pair] - start], count) + turn
-                pair = np.repeat(pair, count)
+                sequence = np.repeat(first[place[some_pairs] - start], count) + turn
+                pair = np.repeat(some_pairs, count)
                 found = check(Candidates(emitter[pair], listener[pair], mirrors[sequence]))
-                energy += _in_frames(found, key, listeners_in_all, check)
+                energy[some_pairs] += _in_frames(found, key[some_pairs], listeners_in_all, check)
     energy = energy.reshape(len(key), N_FRAMES, 4, N_BANDS)
     return np.moveaxis(energy, -1, 1)[rows.ravel()]
 
@@ -76,8 +76,8 @@ def _parts(times: np.ndarray) -> list[slice]:
     return parts
 
 
-def _in_frames(found: EarlyPaths, key: np.ndarray, listeners: int, check: Check) -> csr_matrix:
-    """The energies of paths, summed in the cells (pair, frame): (pairs * N_FRAMES, 4 * 8)."""
+def _in_frames(found: EarlyPaths, key: np.ndarray, listeners: int, check: Check) -> np.ndarray:
+    """The energies of paths between the pairs ``key`` (n,), summed in their frames: (n, N_FRAMES, 4 * 8)."""
     pair = np.searchsorted(key, found.emitter * listeners + found.listener)
     straight = np.linalg.norm(check.emitters[found.emitter] - check.listeners[found.listener], axis=1)
     late = np.maximum(found.length - straight, 0.0) / check.scene.air.speed_of_sound
@@ -87,4 +87,5 @@ def _in_frames(found: EarlyPaths, key: np.ndarray, listeners: int, check: Check)
     channels = np.concatenate([np.ones((len(in_time), 1)), found.source[in_time]], axis=1)
     arriving = (channels[:, :, None] * found.energy[in_time][:, None, :]).reshape(len(in_time), 4 * N_BANDS)
     shape = (len(key) * N_FRAMES, len(in_time))
-    return csr_matrix((np.ones(len(in_time), np.float32), (cell, np.arange(len(in_time)))), shape=shape) @ arriving
+    sums = csr_matrix((np.ones(len(in_time), np.float32), (cell, np.arange(len(in_time)))), shape=shape) @ arriving
+    return sums.reshape(len(key), N_FRAMES, 4 * N_BANDS)
