@@ -22,14 +22,10 @@ _AHEAD = 2  # chunks a process may be ahead of the slowest
 
 
 class Work(Protocol):
-    """What a crew can do: paths that every process makes for itself, whose chunks are asked for."""
+    """What a crew can do."""
 
-    @property
-    def rays(self) -> int:
-        """How many rays look for mirrors."""
-
-    def paths(self, caster: Raycaster | None = None) -> RandomPaths:
-        """The paths, of one's own."""
+    def ready_paths(self) -> RandomPaths:
+        """Paths of which chunks can be asked for; every process makes its own."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +43,16 @@ class Task:
     rays: int
     times: int
 
-    def paths(self, caster: Raycaster | None = None) -> RandomPaths:
-        """The paths that do it; every process makes its own."""
+    def paths(self, caster: Raycaster) -> RandomPaths:
+        """The paths that do it."""
         rng = np.random.default_rng(self.seed)
-        caster = caster or Raycaster(self.scene)
         return RandomPaths(self.scene, caster, self.emitters, self.listeners, rng, self.directivity, self.times)
+
+    def ready_paths(self) -> RandomPaths:
+        """As `paths`, knowing all mirrors, for a process of its own."""
+        paths = self.paths(Raycaster(self.scene))
+        paths.look_for_mirrors(self.rays)
+        return paths
 
 
 class Crew:
@@ -148,9 +149,7 @@ _BROKEN = (
 def _work(pipe: Connection) -> None:
     """Trace the chunks of the task, first in the pipe, that it asks for until it is closed."""
     try:
-        task = pipe.recv()
-        paths = task.paths()
-        paths.look_for_mirrors(task.rays)
+        paths = pipe.recv().ready_paths()
         while True:
             rays, chunk, batch = pipe.recv()
             pipe.send((chunk, paths.chunk_energy(rays, chunk, batch)))

@@ -84,8 +84,8 @@ def trace_exchange(
     receive = np.ascontiguousarray(np.einsum("nq,npc->pqc", patterns, heard, optimize=True))
     # The mean way from a patch to those who see it stands for all of them: they differ by less than a frame.
     way = (distance / np.maximum(heard[..., 0].sum(axis=1), 1e-12)).astype(np.float32)
-    task = _Gathering(scene, probes, patches, patterns, way, seed, rays)
-    paths = task.paths(caster)
+    task = _Gathering(scene, probes, patches, patterns, way, seed)
+    paths = _GatheredPaths(task, caster)
     processes = min(processes, paths.chunks(rays) // _CHUNKS_A_PROCESS)
     with Crew(task, processes, paths) as crew:
         sent = crew.energy(rays, progress)
@@ -94,7 +94,7 @@ def trace_exchange(
 
 @dataclass(frozen=True)
 class _Gathering:
-    """What a crew does for a scan: ``probes`` (P, 3) send ``rays`` paths each, and N ``patches`` gather them.
+    """What a crew does for a scan: ``probes`` (P, 3) send paths, and N ``patches`` gather them.
 
     Of what arrives there are ``patterns`` (N, Q); sound goes on for ``way`` (N,) m to those who hear of it.
     """
@@ -105,10 +105,9 @@ class _Gathering:
     patterns: np.ndarray
     way: np.ndarray
     seed: int
-    rays: int
 
-    def paths(self, caster: Raycaster | None = None) -> _GatheredPaths:
-        return _GatheredPaths(self, caster or Raycaster(self.scene))
+    def ready_paths(self) -> _GatheredPaths:
+        return _GatheredPaths(self, Raycaster(self.scene))
 
 
 class _GatheredPaths(RandomPaths):
@@ -123,9 +122,6 @@ class _GatheredPaths(RandomPaths):
         self._sent = np.zeros((len(task.probes), N_BANDS, N_FRAMES, self._patterns.shape[1]), np.float32)
         self._hits: list[tuple[np.ndarray, ...]] = []
         self._waiting = 0
-
-    def look_for_mirrors(self, rays: int) -> None:
-        """Nobody listens to mirrors."""
 
     def chunk_energy(self, rays: int, chunk: int, batch: tuple[int, ...] = ()) -> np.ndarray:
         """What a chunk sends to the patches, (P, 8, N_FRAMES, Q)."""
