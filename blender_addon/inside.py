@@ -65,11 +65,4 @@ def below_heads(context: Context) -> Iterator[bpy.types.Object]:
             yield item
 
 
-def register() -> None:
-    """Register the operator."""
-    bpy.utils.register_class(ACOUSTICS_OT_look_inside)
-
-
-def unregister() -> None:
-    """Undo `register`."""
-    bpy.utils.unregister_class(ACOUSTICS_OT_look_inside)
+register, unregister = bpy.utils.register_classes_factory((ACOUSTICS_OT_look_inside,))

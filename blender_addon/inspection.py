@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import bpy
 from bpy.app.handlers import persistent
@@ -50,30 +50,18 @@ class Notes:
         return cls.found if cls.place == (bpy.data.filepath, scene.name) else None
 
 
-class Look:
+class Look(worker.Followed):
     """A look at the geometry that goes on in the worker."""
 
     def __init__(self, scene: bpy.types.Scene, folder: Path) -> None:
-        self.fraction, self._scene, self._folder = 0.0, scene.name, folder
         command = [preferences.python(), "-m", "naf_core", "check", str(folder)]
-        self.worker = worker.Worker(command, worker.environment(preferences.current().threads))
+        super().__init__(worker.Worker(command, worker.environment(preferences.current().threads)))
+        self._scene, self._folder = scene.name, folder
 
     @property
     def text(self) -> str:
         """How far it is."""
         return f"{self.fraction:.0%}  Looking at the geometry"
-
-    def poll(self) -> bool:
-        """Take in what the worker has said; returns whether there was anything."""
-        events = self.worker.poll()
-        for event in events:
-            self.note(event)
-        return bool(events)
-
-    def note(self, event: dict[str, Any]) -> None:
-        """Take in one event of the worker."""
-        if event["event"] == "progress":
-            self.fraction = min(max(float(event["fraction"]), self.fraction), 1.0)
 
     def finish(self) -> None:
         """Keep what was found; raises UserError where the scene is gone."""

@@ -62,7 +62,7 @@ class Wish:
         return (self.map_frame,) if self.kind == "map" and not self.map_step else None
 
 
-class Running:
+class Running(worker.Followed):
     """A job whose worker is running; it holds nothing of the .blend but session_uids, since undo may replace all.
 
     ``speakers`` are the session_uids of those that are heard, ``clean`` removes what only the work needs.
@@ -78,9 +78,9 @@ class Running:
         work: worker.Worker,
         clean: Callable[[], None],
     ) -> None:
+        super().__init__(work)
         self.wish, self.job, self.ground, self.warnings = wish, job, ground, warnings
-        self.speakers, self.worker = speakers, work
-        self.fraction, self.message = 0.0, "Starting"
+        self.speakers, self.message = speakers, "Starting"
         self._start, self._clean = time.monotonic(), clean
 
     @property
@@ -90,17 +90,10 @@ class Running:
         left = time_left(time.monotonic() - self._start, self.fraction)
         return text if left is None else f"{text}, {left}"
 
-    def poll(self) -> bool:
-        """Take in what the worker has said; returns whether there was anything."""
-        events = self.worker.poll()
-        for event in events:
-            self.note(event)
-        return bool(events)
-
     def note(self, event: dict[str, Any]) -> None:
         """Take in one event of the worker."""
+        super().note(event)
         if event["event"] == "progress":
-            self.fraction = min(max(float(event["fraction"]), self.fraction), 1.0)
             self.message = str(event.get("message") or event.get("stage") or self.message)
         elif event["event"] == "warning":
             self.warnings.append((event["message"], event.get("object")))

@@ -129,11 +129,4 @@ def as_png(scene: bpy.types.Scene) -> Iterator[None]:
             setattr(settings, name, before[name])
 
 
-def register() -> None:
-    """Register the operator."""
-    bpy.utils.register_class(ACOUSTICS_OT_export_map)
-
-
-def unregister() -> None:
-    """Undo `register`."""
-    bpy.utils.unregister_class(ACOUSTICS_OT_export_map)
+register, unregister = bpy.utils.register_classes_factory((ACOUSTICS_OT_export_map,))

@@ -167,11 +167,4 @@ def forget_sizes() -> None:
     _sizes.clear()
 
 
-def register() -> None:
-    """Register the preferences."""
-    bpy.utils.register_class(AcousticsPreferences)
-
-
-def unregister() -> None:
-    """Undo `register`."""
-    bpy.utils.unregister_class(AcousticsPreferences)
+register, unregister = bpy.utils.register_classes_factory((AcousticsPreferences,))

@@ -232,11 +232,4 @@ class ACOUSTICS_OT_probe(Operator):
         draw_reading(context, self._cursor, texts, [mark for mark in marks if mark is not None])
 
 
-def register() -> None:
-    """Register the probe."""
-    bpy.utils.register_class(ACOUSTICS_OT_probe)
-
-
-def unregister() -> None:
-    """Undo `register`."""
-    bpy.utils.unregister_class(ACOUSTICS_OT_probe)
+register, unregister = bpy.utils.register_classes_factory((ACOUSTICS_OT_probe,))

@@ -220,14 +220,4 @@ _CLASSES = (
     SCENE_PT_acoustics_weather,
 )
 
-
-def register() -> None:
-    """Register the panels and presets."""
-    for cls in _CLASSES:
-        bpy.utils.register_class(cls)
-
-
-def unregister() -> None:
-    """Undo `register`."""
-    for cls in reversed(_CLASSES):
-        bpy.utils.unregister_class(cls)
+register, unregister = bpy.utils.register_classes_factory(_CLASSES)

@@ -263,6 +263,25 @@ def signal_group(process: subprocess.Popen, number: int) -> None:
         pass  # all of them have ended; macOS refuses a group of which only a zombie is left
 
 
+class Followed:
+    """Work that goes on in a ``worker``, and the ``fraction`` of it that is done."""
+
+    def __init__(self, work: Worker) -> None:
+        self.worker, self.fraction = work, 0.0
+
+    def poll(self) -> bool:
+        """Take in what the worker has said; returns whether there was anything."""
+        events = self.worker.poll()
+        for event in events:
+            self.note(event)
+        return bool(events)
+
+    def note(self, event: dict[str, Any]) -> None:
+        """Take in one event of the worker."""
+        if event["event"] == "progress":
+            self.fraction = min(max(float(event["fraction"]), self.fraction), 1.0)
+
+
 def start(folder: Path, output: Path, python: str, threads: int = 0) -> Worker:
     """Start the acoustics on a job folder whose results go to ``output``; ``threads`` as in `environment`."""
     return Worker([python, "-m", "naf_core", "bake", str(folder)], environment(threads), output)
