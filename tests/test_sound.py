@@ -18,17 +18,7 @@ from naf_core.sound import (
     true_peak,
     write_sound,
 )
-
-RATE = 48000
-
-
-def sine(frequency, seconds=2.0, rate=RATE):
-    return np.sin(2.0 * np.pi * frequency * np.arange(int(seconds * rate)) / rate).astype(np.float32)
-
-
-def write(path, samples, rate=RATE, **options):
-    soundfile.write(path, samples, rate, **options)
-    return path
+from tests.tones import RATE, sine
 
 
 def test_written_files_are_read_back_and_nothing_else_lies_beside_them(tmp_path):

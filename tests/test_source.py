@@ -4,7 +4,6 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
-import soundfile
 import soxr
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,17 +11,7 @@ from hypothesis import strategies as st
 from naf_core import Emitter, Trajectory, UserError
 from naf_core.clock import Clock
 from naf_core.source import Dry, Played, Source, sounding
-
-RATE = 48000
-
-
-def sine(frequency, seconds=2.0, rate=RATE):
-    return np.sin(2.0 * np.pi * frequency * np.arange(int(seconds * rate)) / rate).astype(np.float32)
-
-
-def write(path, samples, rate=RATE, **options):
-    soundfile.write(path, samples, rate, **options)
-    return path
+from tests.tones import RATE, sine, write
 
 
 def read_sound(path, rate=RATE, name=None):
