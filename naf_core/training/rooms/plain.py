@@ -1,4 +1,7 @@
-"""Procedural rooms: scenes of many kinds, each made from one seed."""
+"""Plain rooms: boxes, L-shapes, rooms joined by doorways, attics, halls and half-open places, with simple furniture.
+
+Their seeds are in use: every draw, and the order of the draws, stays as it is.
+"""
 
 from __future__ import annotations
 
@@ -7,48 +10,19 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from naf_core.air import Air
-from naf_core.materials import Material
 from naf_core.raycast import Raycaster, sphere_directions
 from naf_core.scene import Scene
+from naf_core.training.rooms.builder import Builder, Room
 
 # Kind and share of all rooms.
 KINDS = {"box": 0.18, "l_shape": 0.12, "coupled": 0.36, "sloped": 0.12, "hall": 0.12, "open": 0.10}
 
 
-@dataclass(frozen=True)
-class Room:
-    """A made scene, its kind, and points in its air at which emitters and listeners may stand, (P, 3) m."""
-
-    kind: str
-    scene: Scene
-    points: np.ndarray
-
-
 @dataclass
-class _Builder:
-    """Collects quads and their materials."""
+class _Quads(Builder):
+    """Builds of quads, and knows what is solid."""
 
-    rng: np.random.Generator
-    corners: list[np.ndarray] = field(default_factory=list)
-    index: list[int] = field(default_factory=list)
-    materials: list[Material] = field(default_factory=list)
     solids: list[tuple[np.ndarray, np.ndarray, float]] = field(default_factory=list)
-
-    def material(self, mean: float, scatter: float) -> int:
-        """A new material whose absorption lies about ``mean`` and bends smoothly over the bands."""
-        logit = np.log(mean / (1.0 - mean)) + self.rng.normal(0.0, 0.35)
-        bend = np.interp(np.arange(8), [0, 2.5, 5, 7], np.cumsum(self.rng.normal(0.0, [0.5, 0.5, 0.5, 0.3])))
-        absorption = 1.0 / (1.0 + np.exp(-(logit + bend - bend.mean())))
-        slope = self.rng.uniform(0.0, 0.5)
-        scattering = np.clip(scatter + slope * np.linspace(-0.5, 0.5, 8), 0.03, 0.97)
-        self.materials.append(
-            Material(
-                name=f"material {len(self.materials)}",
-                absorption=tuple(map(float, np.clip(absorption, 0.01, 0.99))),
-                scattering=tuple(map(float, scattering)),
-            )
-        )
-        return len(self.materials) - 1
 
     def quad(self, a: object, b: object, c: object, d: object, material: int) -> None:
         """The quad a, b, c, d, going round."""
@@ -112,16 +86,6 @@ class _Builder:
             if min(z_u, z_v) > bottom + 1e-6:
                 self.quad(point(u, bottom), point(v, bottom), point(v, z_v), point(u, z_u), material)
 
-    def scene(self, air: Air) -> Scene:
-        corners = np.concatenate([c[None] for c in self.corners])
-        return Scene(
-            corners.reshape(-1, 3),
-            np.arange(3 * len(corners)).reshape(-1, 3),
-            np.array(self.index),
-            self.materials,
-            air,
-        )
-
 
 @dataclass
 class _Cell:
@@ -133,12 +97,12 @@ class _Cell:
     holes: dict[tuple[int, int], list[tuple[float, float, float, float]]] = field(default_factory=dict)
 
 
-def make_room(seed: int, n_points: int = 12, kind: str | None = None) -> Room:
-    """Make the room of ``seed`` (any non-negative integer) with ``n_points`` points in its air."""
+def make_plain(seed: int, n_points: int, kind: str | None = None) -> Room:
+    """Make the plain room of ``seed`` with ``n_points`` points in its air."""
     rng = np.random.default_rng([seed, 0x0AF])
     chosen = str(rng.choice(list(KINDS), p=list(KINDS.values())))
     kind = kind or chosen
-    builder = _Builder(rng)
+    builder = _Quads(rng)
     # How lively all of the room is; its surfaces scatter about it.
     mood = float(np.exp(rng.uniform(np.log(0.03), np.log(0.45))))
     cells = _plan(rng, kind)
@@ -205,7 +169,7 @@ def _attach(rng: np.random.Generator, cells: list[_Cell], joined: bool) -> bool:
     return True
 
 
-def _add_cell(builder: _Builder, cell: _Cell, mood: float, kind: str, is_first: bool) -> None:
+def _add_cell(builder: _Quads, cell: _Cell, mood: float, kind: str, is_first: bool) -> None:
     rng = builder.rng
 
     def surface(low: float, high: float) -> int:
@@ -262,7 +226,7 @@ def _add_cell(builder: _Builder, cell: _Cell, mood: float, kind: str, is_first: 
 
 
 def _windows(
-    builder: _Builder, rng: np.random.Generator, start: np.ndarray, end: np.ndarray, height: float, surface: object
+    builder: _Quads, rng: np.random.Generator, start: np.ndarray, end: np.ndarray, height: float, surface: object
 ) -> list[tuple[float, float, float, float]]:
     """A window in a wall: a pane of another material, or, one time in five, open."""
     length = float(np.linalg.norm(end - start))
@@ -281,7 +245,7 @@ def _windows(
 
 
 def _reveal(
-    builder: _Builder,
+    builder: _Quads,
     axis: int,
     side: int,
     at: float,
@@ -304,7 +268,7 @@ def _reveal(
         builder.quad(point(at, u, 0), point(at, u, high), point(to, u, high), point(to, u, 0), wall)
 
 
-def _furnish(builder: _Builder, cell: _Cell, mood: float, kind: str) -> None:
+def _furnish(builder: _Quads, cell: _Cell, mood: float, kind: str) -> None:
     rng = builder.rng
     area = float(np.prod(cell.high - cell.low))
     count = int(rng.poisson(min(14.0, area * rng.uniform(0.0, 0.55))))
