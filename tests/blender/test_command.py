@@ -124,6 +124,7 @@ def test_the_command_of_blender_bakes_the_open_file(film, tmp_path, capfd) -> No
     assert "name a saved .blend file" in capfd.readouterr().err
 
 
+@pytest.mark.skipif(not bpy.app.module, reason="a Blender program is started otherwise: by its own --command")
 def test_from_the_shell(tmp_path) -> None:
     line = [
         sys.executable,

@@ -176,11 +176,12 @@ def test_a_worker_whose_own_process_lives_on_counts_as_ended():
 def test_a_worker_ends_with_the_program_that_started_it(tmp_path):
     script = tmp_path / "closes.py"
     script.write_text(
-        "import sys\nfrom blender_addon.worker import Worker\n"
+        "import sys\nfrom worker import Worker\n"  # its package needs Blender
         "w = Worker([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
         "print(w._process.pid, flush=True)\n"
     )
-    env = {**os.environ, "PYTHONPATH": str(Path(worker.__file__).parents[1])}
+    env = worker.environment()
+    env["PYTHONPATH"] += os.pathsep + str(Path(worker.__file__).parent)
     done = subprocess.run([sys.executable, script], env=env, capture_output=True, text=True, timeout=30)
     pid = int(done.stdout)
     until(lambda: not alive(pid))
