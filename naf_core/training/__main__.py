@@ -1,4 +1,7 @@
-"""Command line of the training: ``train`` reproduces data and weights, ``evaluate`` tests them on unseen rooms."""
+"""Command line of the training: ``train`` reproduces data and weights, ``evaluate`` tests them on unseen rooms.
+
+``pictures`` shows what they know of places.
+"""
 
 from __future__ import annotations
 
@@ -46,6 +49,14 @@ def _evaluate(options: argparse.Namespace) -> int:
     return 1 if short else 0
 
 
+def _pictures(options: argparse.Namespace) -> int:
+    from naf_core.training.pictures import save_all
+
+    files, words = save_all(options.output, options.rooms, options.weights, lambda done: print(f"{done:.0%}", end=" "))
+    print("\n" + "\n".join([*map(str, files), words]))
+    return 0
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run a command of the training; returns the exit code (evaluate: 1 when a bar is missed)."""
     parser = argparse.ArgumentParser(prog="python -m naf_core.training", description=__doc__)
@@ -69,6 +80,11 @@ def main(arguments: list[str] | None = None) -> int:
     test.add_argument("--json", type=Path, default=None, help="also write the tables to this file")
     test.add_argument("--processes", type=int, default=None, help="default: one a core")
     test.set_defaults(run=_evaluate)
+    pictures = commands.add_parser("pictures", help="draw what the field has learnt: of places, and over a floor plan")
+    pictures.add_argument("--output", type=Path, default=Path("docs/pictures"), help="folder (default %(default)s)")
+    pictures.add_argument("--rooms", type=int, default=60, help="rooms of the linear probe (default %(default)s)")
+    pictures.add_argument("--weights", type=Path, default=None, help="default: the bundled ones")
+    pictures.set_defaults(run=_pictures)
     options = parser.parse_args(arguments)
     try:
         return options.run(options)
