@@ -12,10 +12,12 @@ import numpy as np
 
 from naf_core.pairs import Pairs, Sight
 from naf_core.probes import N_DEPTHS, Scan, Surroundings
-from naf_core.response import FRAME_EDGES, N_FRAMES
+from naf_core.response import FRAME_EDGES, FRAME_WIDTHS, N_FRAMES
 
 _LEAST_SHARE = 0.01  # a frame counts at least as this share of the loudest later one
 _LEAST_ENERGY = 1e-12
+_NOTHING = 1e-30
+_LEAST_FALL, _MOST_FALL = 1e-3, 6.0  # nepers within a frame: as good as none, and all but a step
 N_FEATURES = N_FRAMES + 2 * (N_DEPTHS + 3) + 12
 N_BASES = 3  # vectors in which a direction is given
 
@@ -42,19 +44,32 @@ class PairFeatures:
 def later(energy: np.ndarray, delay: np.ndarray) -> np.ndarray:
     """Energy (n, 8, N_FRAMES, c) in frames that start ``delay`` (n,) seconds later than those given.
 
-    Energy is taken as spread evenly over each frame; nothing is known beyond the last.
+    Within a frame energy is taken to fall as fast as from the frame before to the one after, or to be spread evenly
+    where it rises; nothing is known beyond the last.
     """
     # Summed from the end, so that the weak late frames are not lost beside the strong early ones.
     remaining = np.zeros((*energy.shape[:2], N_FRAMES + 1, energy.shape[3]), np.float32)
     np.cumsum(energy[:, :, ::-1], axis=2, out=remaining[:, :, -2::-1])
+    fall = _fall(energy[..., 0])
     times = FRAME_EDGES[None] + np.asarray(delay, np.float64)[:, None]
     frame = np.clip(np.searchsorted(FRAME_EDGES, times, side="right") - 1, 0, N_FRAMES - 1)
-    part = np.minimum((times - FRAME_EDGES[frame]) / (FRAME_EDGES[frame + 1] - FRAME_EDGES[frame]), 1.0)
-    part = part.astype(np.float32)[:, None, :, None]
+    part = np.minimum((times - FRAME_EDGES[frame]) / FRAME_WIDTHS[frame], 1.0)
+    part = part.astype(np.float32)[:, None]
     rows = np.arange(len(energy))[:, None]
     left = remaining[rows, :, frame].transpose(0, 2, 1, 3)
     right = remaining[rows, :, frame + 1].transpose(0, 2, 1, 3)
-    return -np.diff(left + (right - left) * part, axis=2)
+    fall = fall[rows, :, frame].transpose(0, 2, 1)
+    passed = np.expm1(-fall * part) / np.expm1(-fall)
+    return -np.diff(left + (right - left) * passed[..., None], axis=2)
+
+
+def _fall(energy: np.ndarray) -> np.ndarray:
+    """How far energies (..., N_FRAMES) fall within each frame, in nepers of energy above 0."""
+    density = np.log(np.maximum(energy / FRAME_WIDTHS.astype(np.float32), _NOTHING))
+    middle = FRAME_EDGES[:-1] + 0.5 * FRAME_WIDTHS
+    before, after = np.maximum(np.arange(N_FRAMES) - 1, 0), np.minimum(np.arange(N_FRAMES) + 1, N_FRAMES - 1)
+    widths = (FRAME_WIDTHS / (middle[after] - middle[before])).astype(np.float32)
+    return np.clip((density[..., before] - density[..., after]) * widths, _LEAST_FALL, _MOST_FALL)
 
 
 def floored_level(energy: np.ndarray) -> np.ndarray:

@@ -89,12 +89,10 @@ def test_later_frames_of_steady_energy_are_its_overlap(delay):
 def test_later_frames_of_a_decay_are_the_decay_from_there_on(delay, reverberation_time):
     shifted = later(in_frames(-np.diff(decay(reverberation_time, FRAME_EDGES))), np.array([delay]))[0, 0, :, 0]
     expected = -np.diff(decay(reverberation_time, FRAME_EDGES + delay))
-    # Energy counts as spread evenly over a frame: what that may misplace grows with the frame in which it was.
-    source = np.interp(FRAME_EDGES[1:] + delay, FRAME_EDGES[1:], FRAME_WIDTHS)
-    fall = 60.0 * source / reverberation_time  # dB within it
-    known = (FRAME_EDGES[1:] + delay < FRAME_EDGES[-1]) & (fall < 6.0)
-    error = 10.0 * np.log10(shifted[known] / expected[known])
-    assert (np.abs(error) < 0.05 + 0.5 * fall[known]).all()
+    # The slope of a frame is that of its neighbours, which the first and the last have on one side only.
+    known = (FRAME_EDGES[:-1] > 0.0) & (FRAME_EDGES[1:] + delay < FRAME_EDGES[-2])
+    known &= 60.0 * FRAME_EDGES[1:] / reverberation_time < 90.0
+    np.testing.assert_allclose(10.0 * np.log10(shifted[known] / expected[known]), 0.0, atol=0.5)
 
 
 def test_a_decay_keeps_its_late_frames():
@@ -110,9 +108,11 @@ def test_a_decay_keeps_its_late_frames():
 def test_no_energy_is_made_or_lost_but_what_comes_before(delay, level):
     energy = 10.0 ** (np.array(level) / 10.0)
     shifted = later(in_frames(energy), np.array([delay]))[0, 0, :, 0]
-    before = np.interp(delay, FRAME_EDGES, np.append(0.0, np.cumsum(energy)))
+    frame = np.searchsorted(FRAME_EDGES, delay, side="right") - 1  # of which some is gone, more than an even share
+    after = energy[frame + 1 :].sum()
+    even = after + energy[frame] * (FRAME_EDGES[frame + 1] - delay) / FRAME_WIDTHS[frame]
     assert (shifted >= 0.0).all()
-    assert shifted.sum() == pytest.approx(energy.sum() - before, rel=1e-4, abs=1e-5 * energy.sum())
+    assert after - 1e-5 * energy.sum() <= shifted.sum() <= even + 1e-5 * energy.sum()
 
 
 def test_without_delay_nothing_changes():
