@@ -3,7 +3,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -91,8 +90,8 @@ def test_later_frames_of_a_decay_are_the_decay_from_there_on(delay, reverberatio
     expected = -np.diff(decay(reverberation_time, FRAME_EDGES + delay))
     # The slope of a frame is that of its neighbours, which the first and the last have on one side only.
     known = (FRAME_EDGES[:-1] > 0.0) & (FRAME_EDGES[1:] + delay < FRAME_EDGES[-2])
-    known &= 60.0 * FRAME_EDGES[1:] / reverberation_time < 90.0
-    np.testing.assert_allclose(10.0 * np.log10(shifted[known] / expected[known]), 0.0, atol=0.5)
+    known &= 60.0 * FRAME_EDGES[1:] / reverberation_time < 70.0
+    np.testing.assert_allclose(10.0 * np.log10(shifted[known] / expected[known]), 0.0, atol=1.0)
 
 
 def test_a_decay_keeps_its_late_frames():
