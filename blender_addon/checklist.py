@@ -5,40 +5,22 @@ Panels ask for it many times a second: it looks at properties only, never at eva
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 import bpy
 
 from naf_core.inspection import Note
 
-from . import changes, inspection, sheet, strips
+from . import cautions, changes, inspection, sheet, strips
+from .finding import Finding, Remedy, fix
+from .folders import is_file
 from .reader import frames_of
 from .shell import Shown
 from .speakers import always_hidden, heard_strips, sound_strips
 from .surfaces import is_default
 
-_LOOK_AGAIN_S = 3.0  # how long the answer of the file system is believed
-
-
-@dataclass(frozen=True)
-class Remedy:
-    """A button: an operator, what it says and what it is given."""
-
-    operator: str
-    label: str
-    options: dict = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that is odd; ``serious`` where nothing can be baked before it is mended."""
-
-    text: str
-    remedy: Remedy | None = None
-    serious: bool = False
+_LOOK_AGAIN_S = 3.0  # how long it is believed in which collections objects are
 
 
 def findings(scene: bpy.types.Scene) -> Iterator[Finding]:
@@ -47,9 +29,11 @@ def findings(scene: bpy.types.Scene) -> Iterator[Finding]:
     yield from _listener(scene)
     yield from _speakers(scene, speakers)
     yield from _folder(scene)
+    yield from cautions.hindrances(scene)
     for item in speakers:
         yield from _speaker(scene, item)
     yield from _cameras(scene)
+    yield from cautions.cautions(scene, speakers)
     yield from _movers(scene)
     yield from _geometry(scene, inspection.GRAVE)
     yield from _materials(scene)
@@ -65,29 +49,28 @@ def speakers_in(scene: bpy.types.Scene) -> list[bpy.types.Object]:
 def why_silent(item: bpy.types.Object) -> tuple[str, Remedy | None] | None:
     """Why a bake would not hear a Speaker, and what mends it; None where it would."""
     if not item.acoustics.include:
-        return "left out", _fix("INCLUDE", "Include", item)
+        return "left out", fix("INCLUDE", "Include", item)
     if item.data.sound is None:
-        return "no sound", Remedy("acoustics.choose_sound", "Choose…", {"speaker": item.name})
+        return "no sound", _choose(item)
     if not _there(item.data.sound):
-        return "its sound file is missing", Remedy("acoustics.choose_sound", "Choose…", {"speaker": item.name})
+        return "its sound file is missing", _choose(item)
     if always_hidden(item):
-        return "hidden in renders", _fix("SHOW", "Show", item)
+        return "hidden in renders", fix("SHOW", "Show", item)
     if not _in_shown_collection(item):
-        return "in no collection that renders show", _fix("LINK", "Link to Scene", item)
+        return "in no collection that renders show", fix("LINK", "Link to Scene", item)
     if any(sound_strips(item)) and not any(heard_strips(item)):
-        return "muted in the NLA", _fix("STRIPS", "Unmute", item)
+        return "muted in the NLA", fix("STRIPS", "Unmute", item)
     if item.data.animation_data is None:
         if item.data.muted:
-            return "muted", _fix("UNMUTE", "Unmute", item)
+            return "muted", fix("UNMUTE", "Unmute", item)
         if item.data.volume <= 0.0:
-            return "its volume is 0", _fix("UNMUTE", "Set to 1", item)
+            return "its volume is 0", fix("UNMUTE", "Set to 1", item)
     return None
 
 
-def _fix(kind: str, label: str, item: bpy.types.Object) -> Remedy | None:
-    """The operator `acoustics.fix`, or None for what cannot be changed here since it is linked."""
-    editable = item.is_editable and (item.data is None or item.data.is_editable)
-    return Remedy("acoustics.fix", label, {"kind": kind, "target": item.name}) if editable else None
+def _choose(item: bpy.types.Object) -> Remedy | None:
+    """The choice of a sound, None for a Speaker whose data is linked."""
+    return Remedy("acoustics.choose_sound", "Choose…", {"speaker": item.name}) if item.data.is_editable else None
 
 
 def _in_shown_collection(item: bpy.types.Object) -> bool:
@@ -113,11 +96,11 @@ def _listener(scene: bpy.types.Scene) -> Iterator[Finding]:
     chosen = scene.acoustics.listener
     if chosen is not None and scene.objects.get(chosen.name) != chosen:
         text = f"The listener “{chosen.name}” is not in this scene"
-        yield Finding(text, Remedy("acoustics.fix", "Use the Camera", {"kind": "NO_LISTENER"}), True)
+        yield Finding(text, fix("NO_LISTENER", "Use the Camera"), True)
     if chosen is None and scene.camera is None and not _marked(scene):
         others = any(item.type == "CAMERA" for item in scene.objects)
         label = "Use a Camera" if others else "Add a Camera"
-        yield Finding("Nobody listens: no camera is active", Remedy("acoustics.fix", label, {"kind": "CAMERA"}), True)
+        yield Finding("Nobody listens: no camera is active", fix("CAMERA", label), True)
 
 
 def _speakers(scene: bpy.types.Scene, speakers: list[bpy.types.Object]) -> Iterator[Finding]:
@@ -130,7 +113,7 @@ def _speakers(scene: bpy.types.Scene, speakers: list[bpy.types.Object]) -> Itera
 def _folder(scene: bpy.types.Scene) -> Iterator[Finding]:
     directory = scene.acoustics.directory
     if not directory.strip():
-        folder = Remedy("acoustics.fix", "Use //acoustics/", {"kind": "FOLDER"})
+        folder = fix("FOLDER", "Use //acoustics/")
         yield Finding("There is no output folder", folder, True)
     elif directory.startswith("//") and not bpy.data.filepath:
         yield Finding("Save the .blend file: its sounds go beside it", Remedy("wm.save_mainfile", "Save…"), True)
@@ -143,7 +126,7 @@ def _speaker(scene: bpy.types.Scene, item: bpy.types.Object) -> Iterator[Finding
         return
     starts = [strip.frame_start for strip in heard_strips(item)]
     if starts and min(starts) >= frames_of(scene).stop:
-        yield Finding(f"{item.name}: its sound starts after the last frame", _fix("START", "Move", item))
+        yield Finding(f"{item.name}: its sound starts after the last frame", fix("START", "Move", item))
     if item.data.animation_data is None:
         yield from _cone(item)
 
@@ -154,12 +137,12 @@ def _cone(item: bpy.types.Object) -> Iterator[Finding]:
         return
     if data.cone_volume_outer >= 1.0:
         text = f"{item.name}: its cone changes nothing, since the volume outside is 1"
-        yield Finding(text, _fix("CONE_VOLUME", "Set to 0", item))
+        yield Finding(text, fix("CONE_VOLUME", "Set to 0", item))
     elif not item.acoustics.use_cone:
-        yield Finding(f"{item.name}: its cone is set but not used", _fix("CONE", "Use Cone", item))
+        yield Finding(f"{item.name}: its cone is set but not used", fix("CONE", "Use Cone", item))
     elif data.cone_angle_inner > data.cone_angle_outer:
         text = f"{item.name}: its inner cone is wider than the outer one, and taken to be as wide as that"
-        yield Finding(text, _fix("CONE_ANGLE", "Set Inner to Outer", item))
+        yield Finding(text, fix("CONE_ANGLE", "Set Inner to Outer", item))
 
 
 def _cameras(scene: bpy.types.Scene) -> Iterator[Finding]:
@@ -168,7 +151,7 @@ def _cameras(scene: bpy.types.Scene) -> Iterator[Finding]:
     cameras = sum(item.type == "CAMERA" for item in scene.objects)
     if cameras > 1 and not _marked(scene):
         name = scene.camera.name
-        keep = Remedy("acoustics.fix", f"Keep “{name}”", {"kind": "KEEP_CAMERA"})
+        keep = fix("KEEP_CAMERA", f"Keep “{name}”")
         yield Finding(f"{cameras} cameras: “{name}” listens, since it is the active one", keep)
 
 
@@ -204,8 +187,8 @@ def _movers(scene: bpy.types.Scene) -> Iterator[Finding]:
     text = f"“{names[0]}” moves" if len(names) == 1 else f"“{names[0]}” and {len(names) - 1} more move"
     if shell is None:
         most, seconds = changes.MOST, changes.SCAN_SECONDS
-        text += f": the room is scanned in up to {most} states, {seconds:.0f} s each"
-        yield Finding(text, Remedy("acoustics.show_geometry", "Count"))
+        reason = f"the room is scanned in up to {most} states, {seconds:.0f} s each"
+        yield Finding(f"{text}: {reason}", Remedy("acoustics.show_geometry", "Count"))
     else:
         yield Finding(f"{text}: {shell.course or 'one state of the room'}")
 
@@ -224,7 +207,7 @@ def _lost_strips(scene: bpy.types.Scene, speakers: list[bpy.types.Object]) -> It
     silenced = any(len(item.acoustics.silenced) for item in speakers)
     if silenced and not any(strips.own_strips(scene)):
         text = "Speakers are silent for baked strips that are gone"
-        yield Finding(text, Remedy("acoustics.fix", "Let Them Sound", {"kind": "RESTORE"}))
+        yield Finding(text, fix("RESTORE", "Let Them Sound"))
 
 
 def materials_of(scene: bpy.types.Scene) -> list[bpy.types.Material]:
@@ -233,19 +216,8 @@ def materials_of(scene: bpy.types.Scene) -> list[bpy.types.Material]:
 
 
 _shown: dict[tuple[str, ...], float] = {}  # when objects were last seen in a collection that renders show
-_seen: dict[str, tuple[float, bool]] = {}
 
 
 def _there(sound: bpy.types.Sound) -> bool:
-    """Whether the file of a sound is there; asked of the file system now and then only, which may be far away."""
-    if sound.packed_file is not None:
-        return True
-    path = bpy.path.abspath(sound.filepath, library=sound.library)
-    now = time.monotonic()
-    asked, answer = _seen.get(path, (-_LOOK_AGAIN_S, False))
-    if now - asked >= _LOOK_AGAIN_S:
-        if len(_seen) > 1000:
-            _seen.clear()
-        answer = os.path.isfile(path)
-        _seen[path] = (now, answer)
-    return answer
+    """Whether the file of a sound is there."""
+    return sound.packed_file is not None or is_file(bpy.path.abspath(sound.filepath, library=sound.library))

@@ -12,7 +12,7 @@ from naf_core.errors import UserError
 from naf_core.materials import Material
 
 from . import curve
-from .checklist import Remedy
+from .finding import Remedy
 from .surfaces import AcousticChoice, material_of
 from .words import said
 

@@ -3,114 +3,19 @@
 # Blender reads the annotations of operators as they are: this file must not postpone their evaluation.
 
 import os
-from collections.abc import Callable
 
 import bpy
-from bpy.props import EnumProperty, FloatProperty, StringProperty
+from bpy.props import BoolProperty, EnumProperty, FloatProperty, StringProperty
 from bpy.types import Context, Event, Operator
-from mathutils import Vector
 
 from naf_core.errors import UserError
 
 from . import strips
-from .geometry import metres_per_unit
 from .material_properties import FOUND
-from .reader import frames_of
+from .mending import FIXES
 from .speakers import sound_strips
 from .surfaces import material_of
-
-EARS_M = 1.6  # height of a new camera above the 3D cursor
-
-
-def _unmute(_context: Context, item: bpy.types.Object) -> None:
-    item.data.muted = False
-    item.data.volume = item.data.volume or 1.0
-
-
-def _show(_context: Context, item: bpy.types.Object) -> None:
-    item.hide_render = False
-
-
-def _include(_context: Context, item: bpy.types.Object) -> None:
-    item.acoustics.include = True
-
-
-def _link(context: Context, item: bpy.types.Object) -> None:
-    if item.name not in context.scene.collection.objects:
-        context.scene.collection.objects.link(item)
-
-
-def _strips(_context: Context, item: bpy.types.Object) -> None:
-    for track, strip in sound_strips(item):
-        track.mute = strip.mute = False
-    for track in item.animation_data.nla_tracks:
-        track.is_solo = False
-
-
-def _cone(_context: Context, item: bpy.types.Object) -> None:
-    item.acoustics.use_cone = True
-
-
-def _cone_volume(_context: Context, item: bpy.types.Object) -> None:
-    item.data.cone_volume_outer = 0.0
-
-
-def _cone_angle(_context: Context, item: bpy.types.Object) -> None:
-    item.data.cone_angle_inner = item.data.cone_angle_outer
-
-
-def _start(context: Context, item: bpy.types.Object) -> None:
-    found = [strip for _, strip in sound_strips(item)]
-    first = min(found, key=lambda strip: strip.frame_start)
-    shift = frames_of(context.scene).start - first.frame_start
-    for strip in sorted(found, key=lambda strip: strip.frame_start):
-        strip.frame_start += shift
-
-
-def _camera(context: Context, _item: None) -> None:
-    scene = context.scene
-    camera = next((item for item in scene.objects if item.type == "CAMERA"), None)
-    if camera is None:
-        camera = bpy.data.objects.new("Listener", bpy.data.cameras.new("Listener"))
-        camera.location = scene.cursor.location + Vector((0.0, 0.0, EARS_M / metres_per_unit(scene)))
-        camera.rotation_euler.x = 1.5707963  # level, towards +Y
-        scene.collection.objects.link(camera)
-    scene.camera = camera
-
-
-def _keep_camera(context: Context, _item: None) -> None:
-    context.scene.acoustics.listener = context.scene.camera
-
-
-def _no_listener(context: Context, _item: None) -> None:
-    context.scene.acoustics.listener = None
-
-
-def _folder(context: Context, _item: None) -> None:
-    context.scene.acoustics.property_unset("directory")
-
-
-def _restore(context: Context, _item: None) -> None:
-    strips.restore(context.scene)
-
-
-# Kind: (name, description, what does it, whether it needs an object of the scene)
-FIXES: dict[str, tuple[str, str, Callable, bool]] = {
-    "UNMUTE": ("Unmute", "Unmute the Speaker, with a volume of 1 where it was 0", _unmute, True),
-    "SHOW": ("Show", "Show the Speaker in renders, so that it is heard", _show, True),
-    "INCLUDE": ("Include", "Let bakes and maps hear the Speaker", _include, True),
-    "LINK": ("Link", "Link the Speaker to the scene itself, which renders show", _link, True),
-    "STRIPS": ("Strips", "Unmute the NLA sound strips of the Speaker", _strips, True),
-    "CONE": ("Cone", "Let the sound of the Speaker follow its cone", _cone, True),
-    "CONE_VOLUME": ("Cone Volume", "Set the volume outside the cone of the Speaker to 0", _cone_volume, True),
-    "CONE_ANGLE": ("Cone Angle", "Make the inner cone of the Speaker as wide as the outer one", _cone_angle, True),
-    "START": ("Start", "Move the sound strips of the Speaker to the first frame of the bake", _start, True),
-    "CAMERA": ("Camera", "Let a camera of the scene listen, or a new one at the 3D cursor", _camera, False),
-    "KEEP_CAMERA": ("Keep Camera", "Let the active camera listen whichever is active later", _keep_camera, False),
-    "NO_LISTENER": ("No Listener", "Let the active camera listen instead of the chosen object", _no_listener, False),
-    "FOLDER": ("Folder", "Write to the folder “acoustics” beside the .blend file", _folder, False),
-    "RESTORE": ("Restore", "Let Speakers sound again that were silenced for baked strips", _restore, False),
-}
+from .words import said
 
 
 class ACOUSTICS_OT_fix(Operator):
@@ -136,10 +41,10 @@ class ACOUSTICS_OT_fix(Operator):
         _, _, mend, needs_object = FIXES[self.kind]
         item = context.scene.objects.get(self.target) if needs_object else None
         if needs_object and (item is None or (item.type != "SPEAKER")):
-            self.report({"ERROR"}, f"There is no Speaker “{self.target}” in this scene")
+            self.report({"ERROR"}, said(f"There is no Speaker “{self.target}” in this scene"))
             return {"CANCELLED"}
         if self.kind == "START" and not any(sound_strips(item)):
-            self.report({"ERROR"}, f"“{self.target}” has no sound strip in the NLA")
+            self.report({"ERROR"}, said(f"“{self.target}” has no sound strip in the NLA"))
             return {"CANCELLED"}
         mend(context, item)
         return {"FINISHED"}
@@ -168,12 +73,12 @@ class _SoundOperator:
         """The sound of the chosen file, or None with a report."""
         path = bpy.path.abspath(self.filepath)
         if not os.path.isfile(path):
-            self.report({"ERROR"}, f"There is no sound file “{self.filepath}”: choose one")
+            self.report({"ERROR"}, said(f"There is no sound file “{self.filepath}”: choose one"))
             return None
         try:
             sound = bpy.data.sounds.load(path, check_existing=True)
         except RuntimeError as error:
-            self.report({"ERROR"}, f"“{path}” cannot be read as a sound: {error}")
+            self.report({"ERROR"}, said(f"“{path}” cannot be read as a sound: {error}"))
             return None
         sound.filepath = strips.blend_path(path)
         return sound
@@ -198,7 +103,7 @@ class ACOUSTICS_OT_add_speaker(_SoundOperator, Operator):
     @classmethod
     def poll(cls, context: Context) -> bool:
         if context.mode != "OBJECT":
-            cls.poll_message_set("Leave the editing mode first (Object Mode)")
+            cls.poll_message_set(said("Leave the editing mode first (Object Mode)"))
             return False
         return True
 
@@ -226,7 +131,7 @@ class ACOUSTICS_OT_choose_sound(_SoundOperator, Operator):
     def execute(self, context: Context) -> set[str]:
         item = context.scene.objects.get(self.speaker) if self.speaker else context.object
         if item is None or item.type != "SPEAKER" or not item.data.is_editable:
-            self.report({"ERROR"}, f"There is no Speaker “{self.speaker}” in this scene that can be changed")
+            self.report({"ERROR"}, said(f"There is no Speaker “{self.speaker}” in this scene that can be changed"))
             return {"CANCELLED"}
         sound = self.load()
         if sound is None:
@@ -247,7 +152,7 @@ class _MaterialOperator:
         active = context.object.active_material if context.object else None
         found = bpy.data.materials.get(self.material) if self.material else active
         if found is None or not found.is_editable:
-            self.report({"ERROR"}, f"There is no material “{self.material}” that can be changed")
+            self.report({"ERROR"}, said(f"There is no material “{self.material}” that can be changed"))
             return None
         return found
 
@@ -261,14 +166,22 @@ class ACOUSTICS_OT_find_material(_MaterialOperator, Operator):
     bl_property = "preset"
 
     preset: EnumProperty(name="Preset", description="Material of the catalogue", items=FOUND)
+    default: BoolProperty(
+        name="Scene's Default",
+        description="Choose what surfaces are taken for of which nothing is known, instead of a material's own",
+        options={"SKIP_SAVE"},
+    )
 
     def invoke(self, context: Context, _event: Event) -> set[str]:
-        if self.chosen(context) is None:
+        if not self.default and self.chosen(context) is None:
             return {"CANCELLED"}
         context.window_manager.invoke_search_popup(self)
         return {"RUNNING_MODAL"}
 
     def execute(self, context: Context) -> set[str]:
+        if self.default:
+            context.scene.acoustics.default_material = self.preset
+            return {"FINISHED"}
         found = self.chosen(context)
         if found is None:
             return {"CANCELLED"}
@@ -290,7 +203,7 @@ class ACOUSTICS_OT_edit_material(_MaterialOperator, Operator):
         try:
             values = material_of(found, context.scene.acoustics).material
         except UserError as error:
-            self.report({"ERROR"}, error.message)
+            self.report({"ERROR"}, said(error.message))
             return {"CANCELLED"}
         own = found.acoustics
         own.absorption, own.scattering, own.mode = values.absorption, values.scattering, "CUSTOM"
@@ -312,7 +225,7 @@ class ACOUSTICS_OT_set_listener(Operator):
     @classmethod
     def poll(cls, context: Context) -> bool:
         if context.object is None:
-            cls.poll_message_set("Select the object that listens first")
+            cls.poll_message_set(said("Select the object that listens first"))
             return False
         return True
 

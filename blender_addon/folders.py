@@ -4,11 +4,27 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from pathlib import Path
 
 import bpy
 
 from naf_core.errors import UserError
+
+_LOOK_AGAIN_S = 3.0  # how long the answer of the file system is believed
+_seen: dict[str, tuple[float, bool]] = {}
+
+
+def is_file(path: str) -> bool:
+    """Whether a file is there, for panels: asked of the file system, which may be far away, now and then only."""
+    now = time.monotonic()
+    asked, answer = _seen.get(path, (-_LOOK_AGAIN_S, False))
+    if now - asked >= _LOOK_AGAIN_S:
+        if len(_seen) > 1000:
+            _seen.clear()
+        answer = os.path.isfile(path)
+        _seen[path] = (now, answer)
+    return answer
 
 
 def output_folder(scene: bpy.types.Scene) -> Path:

@@ -9,12 +9,16 @@ from naf_core.quantities import unit_of
 from . import shell
 from .drawing import draw_all, split_properties
 from .map_properties import band_of
+from .presets import ACOUSTICS_PT_bake_presets, ACOUSTICS_PT_map_presets
 
 
 class Output:
     """What a bake makes."""
 
     bl_label = "Output"
+
+    def draw_header_preset(self, _context: Context) -> None:
+        ACOUSTICS_PT_bake_presets.draw_panel_header(self.layout)
 
     def draw(self, context: Context) -> None:
         layout, settings = self.layout, context.scene.acoustics
@@ -64,6 +68,9 @@ class Map:
     """What the map shows."""
 
     bl_label = "Map"
+
+    def draw_header_preset(self, _context: Context) -> None:
+        ACOUSTICS_PT_map_presets.draw_panel_header(self.layout)
 
     def draw(self, context: Context) -> None:
         layout, settings = self.layout, context.scene.acoustics

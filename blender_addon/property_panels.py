@@ -3,59 +3,18 @@
 from __future__ import annotations
 
 import bpy
-from bl_operators.presets import AddPresetBase
-from bl_ui.utils import PresetPanel
-from bpy.types import Context, Menu, Operator, Panel, UILayout
+from bpy.types import Context, Panel, UILayout
 
 from naf_core.bands import BANDS_HZ
 
 from . import drawing, folds
 from .object_properties import has_surface
-
-PRESETS_FOLDER = "acoustic_fields/material"  # among the user's presets
+from .presets import ACOUSTICS_PT_material_presets, ACOUSTICS_PT_speaker_presets
 
 
 class _Properties:
     bl_space_type = "PROPERTIES"
     bl_region_type = "WINDOW"
-
-
-class MATERIAL_MT_acoustics_presets(Menu):
-    """Acoustic materials that the person has saved."""
-
-    bl_label = "Acoustic Material Presets"
-    preset_subdir = PRESETS_FOLDER
-    preset_operator = "script.execute_preset"
-    draw = Menu.draw_preset
-
-
-class ACOUSTICS_OT_material_preset_add(AddPresetBase, Operator):
-    """Save the values of the active material for other files, or remove such a preset."""
-
-    bl_idname = "acoustics.material_preset_add"
-    bl_label = "Add Acoustic Material Preset"
-    bl_description = "Save the acoustics of the active material as a preset for all files, or remove a preset"
-    bl_options = {"REGISTER", "INTERNAL"}
-    preset_menu = "MATERIAL_MT_acoustics_presets"
-    preset_subdir = PRESETS_FOLDER
-    preset_defines = ("own = bpy.context.material.acoustics",)
-    preset_values = (
-        "own.mode",
-        "own.preset",
-        "own.absorption",
-        "own.scattering",
-        "own.transmits",
-        "own.transmission_loss",
-    )
-
-
-class MATERIAL_PT_acoustics_presets(PresetPanel, Panel):
-    """The presets in the head of the panel."""
-
-    bl_label = "Acoustic Material Presets"
-    preset_subdir = PRESETS_FOLDER
-    preset_operator = "script.execute_preset"
-    preset_add_operator = "acoustics.material_preset_add"
 
 
 class MATERIAL_PT_acoustics(_Properties, Panel):
@@ -70,7 +29,7 @@ class MATERIAL_PT_acoustics(_Properties, Panel):
         return context.material is not None and not context.material.is_grease_pencil
 
     def draw_header_preset(self, _context: Context) -> None:
-        MATERIAL_PT_acoustics_presets.draw_panel_header(self.layout)
+        ACOUSTICS_PT_material_presets.draw_panel_header(self.layout)
 
     def draw(self, context: Context) -> None:
         layout, material, settings = self.layout, context.material, context.scene.acoustics
@@ -117,6 +76,9 @@ class DATA_PT_acoustics(_Properties, Panel):
     @classmethod
     def poll(cls, context: Context) -> bool:
         return context.object is not None and context.object.type == "SPEAKER"
+
+    def draw_header_preset(self, _context: Context) -> None:
+        ACOUSTICS_PT_speaker_presets.draw_panel_header(self.layout)
 
     def draw(self, context: Context) -> None:
         draw_object(self.layout, context.object)
@@ -204,9 +166,6 @@ def draw_object(layout: UILayout, item: bpy.types.Object) -> None:
 
 
 _CLASSES = (
-    MATERIAL_MT_acoustics_presets,
-    ACOUSTICS_OT_material_preset_add,
-    MATERIAL_PT_acoustics_presets,
     MATERIAL_PT_acoustics,
     OBJECT_PT_acoustics,
     DATA_PT_acoustics,

@@ -62,6 +62,12 @@ def material_of(material: bpy.types.Material | None, settings: bpy.types.Propert
     return AcousticChoice(CATALOGUE[key], "default", key)
 
 
+def default_name(settings: bpy.types.PropertyGroup) -> str:
+    """Name of what surfaces without a material of their own are taken for."""
+    key = settings.default_material
+    return CATALOGUE[key].name if key in CATALOGUE else key
+
+
 def is_default(material: bpy.types.Material) -> bool:
     """Whether a material is neither set nor recognised by its name."""
     return material.acoustics.mode == "GUESS" and _guess(material.name) is None

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator
 
 import bpy
-import pytest
 
 import blender_addon
 from blender_addon import curve, operators
@@ -118,24 +117,3 @@ def test_what_is_for_people_stands_in_a_menu_for_the_search() -> None:
     # The rest are buttons of panels, which make no sense elsewhere, and the entry of the Add menu.
     for name in set(dir(bpy.ops.acoustics)) - {name.split(".")[1] for name in listed} - {"add_speaker"}:
         assert "INTERNAL" in getattr(bpy.types, f"ACOUSTICS_OT_{name}").bl_options, name
-
-
-def test_a_preset_of_ones_own(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path / "presets"
-    folder.mkdir()
-    monkeypatch.setattr(bpy.utils, "user_resource", lambda *_args, **_options: str(folder))
-    # Blender gives the menu the name of the newest preset.
-    menu = bpy.types.MATERIAL_MT_acoustics_presets
-    monkeypatch.setattr(menu, "bl_label", menu.bl_label)
-    mesh = bpy.data.meshes.new("M")
-    item = bpy.data.objects.new("M", mesh)
-    bpy.context.collection.objects.link(item)
-    bpy.context.view_layer.objects.active = item
-    material = bpy.data.materials.new("Felt")
-    mesh.materials.append(material)
-    material.acoustics.mode = "CUSTOM"
-    material.acoustics.absorption = [0.3] * 8
-    with bpy.context.temp_override(material=material):
-        assert bpy.ops.acoustics.material_preset_add(name="My Felt") == {"FINISHED"}
-    (file,) = folder.rglob("*.py")
-    assert "own.absorption" in file.read_text() and "own.mode" in file.read_text()

@@ -1,0 +1,24 @@
+"""A video in all directions: four channels that stay with the world, loud."""
+
+import bpy
+
+own = bpy.context.scene.acoustics
+
+own.format = "AMBIX-WORLD"
+own.order = 1
+own.hrtf = ""
+own.sample_rate = "48000"
+own.file_type = "WAV"
+own.sample_type = "24"
+own.mix = True
+own.parts = False
+own.playback = "MIX"
+own.impulses = False
+own.impulse_type = "WAV"
+own.impulse_spacing = 0.0
+own.reflections = 16
+own.wetness = 0.5
+own.reverb_gain = 0.0
+own.normalise = True
+own.loudness = -14.0
+own.peak = -1.0

@@ -1,0 +1,13 @@
+"""An orchestra, heard from its edge."""
+
+import bpy
+
+own = bpy.context.object.acoustics
+data = bpy.context.object.data
+
+own.level = 90.0
+own.use_cone = True
+own.cone_size = 0.0
+data.cone_angle_inner = 360.0
+data.cone_angle_outer = 360.0
+data.cone_volume_outer = 1.0
