@@ -130,9 +130,9 @@ def read_scene(depsgraph: bpy.types.Depsgraph, progress: Callable[[float], None]
                 part.name,
             )
         world = transformed(mesh.vertices, part.matrix, scale)
-        problem = _problem(world, mesh.triangles)
+        problem = _problem(part.name, world, mesh.triangles)
         if problem:
-            warnings.append((f"“{part.name}” {problem}", part.name))
+            warnings.append((problem, part.name))
             continue
         vertices.append(world)
         triangles.append(mesh.triangles + n_vertices)
@@ -307,16 +307,16 @@ def transformed(points: np.ndarray, matrix: np.ndarray, scale: float) -> np.ndar
         return ((points @ matrix[:3, :3].T + matrix[:3, 3]) * scale).astype(np.float32)
 
 
-def _problem(world: np.ndarray, triangles: np.ndarray) -> str | None:
-    """What makes an object unusable, and the remedy, or None."""
+def _problem(name: str, world: np.ndarray, triangles: np.ndarray) -> str | None:
+    """What makes the object of that name unusable, and the remedy, or None."""
     reach = float(np.abs(world).max())
     if not np.isfinite(reach):
-        return "has vertices or a transform that are not finite numbers and is left out: repair or delete them."
+        return f"“{name}” has vertices or a transform that are not finite numbers and is left out: repair or delete it."
     if reach > MAX_REACH:
-        return f"reaches beyond {MAX_REACH:g} m from the origin and is left out: move or repair it."
+        return f"“{name}” reaches beyond {MAX_REACH:g} m from the origin and is left out: move or repair it."
     # A few triangles tell it of nearly all objects.
     if not (_has_area(world[triangles[:64]]) or _has_area(world[triangles])):
-        return "has no area (its scale is zero, or its faces are) and is left out: give it a size."
+        return f"“{name}” has no area (its scale is zero, or its faces are) and is left out: give it a size."
     return None
 
 

@@ -22,6 +22,7 @@ from .geometry import metres_per_unit, read_scene
 from .motion import camera_at
 from .operators import Activity, JobOperator, free, redraw
 from .visibility import as_rendered
+from .words import said
 
 # Kinds of notes: what changes what is heard, and what seldom does.
 GRAVE = ("outside", "inside", "surface", "leak")
@@ -61,7 +62,7 @@ class Look(worker.Followed):
     @property
     def text(self) -> str:
         """How far it is."""
-        return f"{self.fraction:.0%}  Looking at the geometry"
+        return f"{self.fraction:.0%}  {said('Looking at the geometry')}"
 
     def finish(self) -> None:
         """Keep what was found; raises UserError where the scene is gone."""
@@ -130,7 +131,7 @@ class ACOUSTICS_OT_check_geometry(JobOperator, Operator):
 
     def _finished(self, context: Context, _running: Look) -> set[str]:
         count = len(Notes.of(context.scene) or ())
-        self.report({"INFO"}, f"Check Geometry: {count} findings" if count else "Check Geometry: all is well")
+        self.report({"INFO"}, said(f"Check Geometry: {count} findings" if count else "Check Geometry: all is well"))
         redraw(context)
         return {"FINISHED"}
 
@@ -144,7 +145,7 @@ class _OnObject:
         """The object, or None with a report."""
         item = context.scene.objects.get(self.target)
         if item is None:
-            self.report({"ERROR"}, f"There is no object “{self.target}” in this scene")
+            self.report({"ERROR"}, said(f"There is no object “{self.target}” in this scene"))
         return item
 
 
@@ -188,7 +189,7 @@ class ACOUSTICS_OT_move_off(_OnObject, Operator):
         if item is None:
             return {"CANCELLED"}
         if not item.is_editable:
-            self.report({"ERROR"}, f"“{self.target}” is linked: it cannot be moved here")
+            self.report({"ERROR"}, said(f"“{self.target}” is linked: it cannot be moved here"))
             return {"CANCELLED"}
         world = item.matrix_world.copy()
         world.translation += Vector(self.way) / metres_per_unit(context.scene)

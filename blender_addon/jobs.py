@@ -24,6 +24,7 @@ from .folders import make_folder, output_folder, remove_empty
 from .map_properties import band_of
 from .recorded_room import placement_of
 from .visibility import as_rendered
+from .words import said
 
 Warnings = list[tuple[str, str | None]]
 
@@ -86,9 +87,9 @@ class Running(worker.Followed):
     @property
     def text(self) -> str:
         """How far the job is, what goes on, and how long it will still take."""
-        text = f"{self.fraction:.0%}  {self.message}"
+        text = f"{self.fraction:.0%}  {said(self.message)}"
         left = time_left(time.monotonic() - self._start, self.fraction)
-        return text if left is None else f"{text}, {left}"
+        return text if left is None else f"{text}, {said(left)}"
 
     def note(self, event: dict[str, Any]) -> None:
         """Take in one event of the worker."""

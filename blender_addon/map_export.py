@@ -17,6 +17,7 @@ from naf_core.quantities import QUANTITIES
 
 from . import sheet
 from .operators import free
+from .words import said
 
 
 class ACOUSTICS_OT_export_map(Operator):
@@ -69,9 +70,9 @@ class ACOUSTICS_OT_export_map(Operator):
                 raise UserError(f"“{path}” is there already: choose another name, or set Overwrite.")
             (write_map if self.picture == "MAP" else write_render)(context.scene, path)
         except UserError as error:
-            self.report({"ERROR"}, error.message)
+            self.report({"ERROR"}, said(error.message))
             return {"CANCELLED"}
-        self.report({"INFO"}, f"The map is in {path}")
+        self.report({"INFO"}, said(f"The map is in {path}"))
         return {"FINISHED"}
 
 

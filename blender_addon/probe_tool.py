@@ -16,6 +16,7 @@ from naf_core.errors import UserError
 from . import floor, jobs, resident
 from .geometry import metres_per_unit
 from .operators import free, redraw
+from .words import said
 
 TICK_S = 0.05
 MOVED = 0.02  # m: who moves less hears the same
@@ -27,7 +28,7 @@ SPEECH = ((0.75, "excellent"), (0.6, "good"), (0.45, "fair"), (0.3, "poor"), (0.
 def words(values: dict[str, Any]) -> list[str]:
     """Lines of text on what is heard at a point (see `Answers.hear`)."""
     if values["level"] is None:
-        return ["Nothing is heard here"]
+        return [said("Nothing is heard here")]
     lines = [f"{values['level']:.1f} dB(A)"]
     reverberation = [
         f"{name} {values[name]:.{decimals}f}{unit}"
@@ -38,13 +39,13 @@ def words(values: dict[str, Any]) -> list[str]:
         lines.append("  ".join(reverberation))
     if values["STI"] is not None:
         grade = next(word for least, word in SPEECH if values["STI"] >= least)
-        lines.append(f"STI {values['STI']:.2f} {grade}")
+        lines.append(f"STI {values['STI']:.2f} {said(grade)}")
     for source in values["sources"][:LISTED]:
         level = "–" if source["level"] is None else f"{source['level']:.1f} dB(A)"
-        hidden = ", hidden" if source["hidden"] else ""
+        hidden = f", {said('hidden')}" if source["hidden"] else ""
         lines.append(f"{source['name']}: {level}, {source['distance_m']:.1f} m{hidden}")
     more = len(values["sources"]) - LISTED
-    return [*lines, f"and {more} more"] if more > 0 else lines
+    return [*lines, said(f"and {more} more")] if more > 0 else lines
 
 
 def question(scene: bpy.types.Scene) -> dict[str, object]:
@@ -102,7 +103,7 @@ class ACOUSTICS_OT_probe(Operator):
             asked.wait_for(opening)
             values = asked.wait_for(asked.ask("hear", point=place, **question(context.scene)))
         except UserError as error:
-            self.report({"ERROR"}, error.message)
+            self.report({"ERROR"}, said(error.message))
             return {"CANCELLED"}
         type(self).values, type(self).ear = values, tuple(place)
         self.report({"INFO"}, "; ".join(words(values)))
@@ -114,18 +115,18 @@ class ACOUSTICS_OT_probe(Operator):
         try:
             self._open(context)
         except UserError as error:
-            self.report({"ERROR"}, error.message)
+            self.report({"ERROR"}, said(error.message))
             return {"CANCELLED"}
         cls = type(self)
         cls._running = self
-        self._texts, self._cursor, self._ear, self._place = ["Move over a surface"], (0, 0), None, None
+        self._texts, self._cursor, self._ear, self._place = [said("Move over a surface")], (0, 0), None, None
         self._region = context.region
         self._asked, self._asked_at, self._asked_where = None, 0.0, None
         self._aim(context, event)
         self._timer = context.window_manager.event_timer_add(TICK_S, window=context.window)
         self._handle = bpy.types.SpaceView3D.draw_handler_add(self._draw, (), "WINDOW", "POST_PIXEL")
         context.window_manager.modal_handler_add(self)
-        context.workspace.status_text_set("Acoustic Probe: hover a surface  (Esc or right click ends)")
+        context.workspace.status_text_set(said("Acoustic Probe: hover a surface (Esc or right click ends)"))
         return {"RUNNING_MODAL"}
 
     def modal(self, context: Context, event: Event) -> set[str]:
@@ -141,7 +142,7 @@ class ACOUSTICS_OT_probe(Operator):
             self._follow(context)
         except UserError as error:
             self.cancel(context)
-            self.report({"ERROR"}, error.message)
+            self.report({"ERROR"}, said(error.message))
             return {"CANCELLED"}
         return {"PASS_THROUGH"}
 
@@ -197,7 +198,7 @@ class ACOUSTICS_OT_probe(Operator):
         before = list(self._texts)
         if self._opening is not None:
             if self._resident.answer(self._opening) is None:
-                self._texts = [f"Scanning the rooms {self._resident.fraction:.0%}"]
+                self._texts = [f"{said('Scanning the rooms')} {self._resident.fraction:.0%}"]
             else:
                 self._opening = None
         elif self._asked is not None:
@@ -228,7 +229,7 @@ class ACOUSTICS_OT_probe(Operator):
             for point in (self._place, self._ear)
             if point is not None
         ]
-        texts = self._texts if self._ear is not None else ["No surface here"]
+        texts = self._texts if self._ear is not None else [said("No surface here")]
         draw_reading(context, self._cursor, texts, [mark for mark in marks if mark is not None])
 
 

@@ -101,7 +101,7 @@ class ACOUSTICS_OT_refine(JobOperator, Operator):
         words = running.worker.result["words"]
         context.view_layer.update()  # so that what was shown for the reading does not count as a change later
         Outcome.keep(context.scene, words)
-        self.report({"INFO"}, words)
+        self.report({"INFO"}, said(words))
         redraw(context)
         return {"FINISHED"}
 

@@ -17,6 +17,7 @@ from .geometry import metres_per_unit, read_scene
 from .operators import free, redraw
 from .reader import as_it_was, frames_of
 from .visibility import as_rendered
+from .words import said
 
 COLOUR = (0.1, 0.8, 1.0)
 MOST_LINES = 200_000  # that are drawn, the longest of all: more would slow the view down
@@ -80,14 +81,14 @@ class ACOUSTICS_OT_show_geometry(Operator):
             with as_rendered(context.view_layer):
                 reading = read_scene(context.evaluated_depsgraph_get())
         except UserError as error:
-            self.report({"ERROR"}, error.message)
+            self.report({"ERROR"}, said(error.message))
             return {"CANCELLED"}
         facts, unit = reading.facts, metres_per_unit(context.scene)
         lines = sides(reading.scene) / np.float32(unit)
         Shown.shell = Shell(
             place_of(context.scene), facts["modelled"], facts["triangles"], facts["frame"], course, lines
         )
-        self.report({"INFO"}, text_of(Shown.shell))
+        self.report({"INFO"}, said(text_of(Shown.shell)))
         redraw(context)
         return {"FINISHED"}
 
@@ -124,7 +125,7 @@ def draw_facts(layout: UILayout, scene: bpy.types.Scene) -> None:
     )
     if shell is not None:
         for number, line in enumerate(text_of(shell).split("; ")):
-            layout.label(text=line, icon="BLANK1" if number else "INFO")
+            layout.label(text=said(line), icon="BLANK1" if number else "INFO", translate=False)
 
 
 def draw() -> None:

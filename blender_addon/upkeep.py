@@ -91,7 +91,7 @@ class ACOUSTICS_OT_test_python(Operator):
             line = [preferences.python(), "-c", _TEST, *worker.PACKAGES]
             Testing.running = worker.Worker(line, worker.environment())
         except UserError as error:
-            self.report({"ERROR"}, error.message)
+            self.report({"ERROR"}, said(error.message))
         return Testing.running is not None
 
     def _told(self) -> set[str]:
@@ -99,9 +99,9 @@ class ACOUSTICS_OT_test_python(Operator):
         Testing.end()
         if running is None:
             return {"CANCELLED"}
-        said = running.error.message if running.result is None else str(running.result["said"])
-        preferences.note_test(said)
-        self.report({"ERROR" if running.result is None else "INFO"}, said)
+        told = running.error.message if running.result is None else str(running.result["said"])
+        preferences.note_test(told)
+        self.report({"ERROR" if running.result is None else "INFO"}, said(told))
         for window in bpy.context.window_manager.windows:
             for area in window.screen.areas:
                 if area.type == "PREFERENCES":
@@ -129,7 +129,7 @@ class ACOUSTICS_OT_clear_cache(Operator):
             for folder in preferences.caches():
                 shutil.rmtree(folder)
         except OSError as error:
-            self.report({"ERROR"}, f"“{error.filename}” cannot be removed ({error.strerror})")
+            self.report({"ERROR"}, said(f"“{error.filename}” cannot be removed ({error.strerror})"))
             return {"CANCELLED"}
         finally:
             preferences.forget_sizes()

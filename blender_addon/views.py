@@ -17,6 +17,7 @@ from . import lines, resident, sheet
 from .geometry import metres_per_unit
 from .operators import free, redraw
 from .probe_tool import ACOUSTICS_OT_probe
+from .words import said
 
 TICK_S = 0.1
 IMAGE = "Impulse Response"
@@ -83,7 +84,7 @@ class QuestionOperator:
             self._resident.wait_for(self._opening)
             self._show(context, self._resident.wait_for(self._question()))
         except UserError as error:
-            self.report({"ERROR"}, error.message)
+            self.report({"ERROR"}, said(error.message))
             return {"CANCELLED"}
         finally:
             self._drop()
@@ -95,7 +96,7 @@ class QuestionOperator:
         try:
             self._begin(context)
         except UserError as error:
-            self.report({"ERROR"}, error.message)
+            self.report({"ERROR"}, said(error.message))
             return {"CANCELLED"}
         QuestionOperator._running, self._asked = True, None
         self._timer = context.window_manager.event_timer_add(TICK_S, window=context.window)
@@ -111,7 +112,8 @@ class QuestionOperator:
         try:
             values = self._resident.answer(self._opening if self._asked is None else self._asked)
             if values is None:
-                text = f"{self.bl_label}: scanning the rooms {self._resident.fraction:.0%}  (Esc cancels)"
+                going = f"{said('Scanning the rooms')} {self._resident.fraction:.0%}"
+                text = f"{said(self.bl_label)}: {going}  ({said('Esc cancels')})"
                 context.workspace.status_text_set(text)
                 return {"PASS_THROUGH"}
             if self._asked is None:
@@ -119,7 +121,7 @@ class QuestionOperator:
                 return {"PASS_THROUGH"}
             self._show(context, values)
         except UserError as error:
-            self.report({"ERROR"}, error.message)
+            self.report({"ERROR"}, said(error.message))
             self.cancel(context)
             return {"CANCELLED"}
         self.cancel(context)
@@ -186,7 +188,7 @@ class ACOUSTICS_OT_response_view(QuestionOperator, Operator):
                     area.spaces.active.image, shown = new, True
             if context.area is not None and context.area.type == "VIEW_3D":
                 bpy.ops.wm.call_panel(name="ACOUSTICS_PT_response", keep_open=True)
-        self.report({"INFO"}, f"The impulse response of “{self._name}” is the image “{new.name}”")
+        self.report({"INFO"}, said(f"The impulse response of “{self._name}” is the image “{new.name}”"))
 
 
 class ACOUSTICS_PT_response(Panel):
@@ -204,7 +206,7 @@ class ACOUSTICS_PT_response(Panel):
         if image is None:
             layout.label(text="Nothing was asked yet")
             return
-        layout.label(text=f"{values['title']}, {values['distance_m']:g} m away", icon="SPEAKER")
+        layout.label(text=said(f"{values['title']}, {values['distance_m']:g} m away"), icon="SPEAKER", translate=False)
         image.preview_ensure()
         layout.template_icon(icon_value=image.preview.icon_id, scale=14.0)
         grid = layout.grid_flow(row_major=True, columns=1 + len(_QUANTITIES), even_columns=True, align=True)
@@ -252,7 +254,8 @@ class ACOUSTICS_OT_show_lines(QuestionOperator, Operator):
         lines.show(context.scene, values["lines"], self.colour)
         redraw(context)
         count = len(values["lines"])
-        self.report({"INFO"}, f"{count} way{'s' * (count != 1)} of sound from “{self._name}”")
+        ways = "1 way" if count == 1 else f"{count} ways"
+        self.report({"INFO"}, said(f"{ways} of sound from “{self._name}”"))
 
 
 _CLASSES = (ACOUSTICS_OT_response_view, ACOUSTICS_PT_response, ACOUSTICS_OT_show_lines)

@@ -1,7 +1,8 @@
 """The add-on's words in other languages, for Blender's own translation of interfaces.
 
 Each file in `languages` is one language: its name is Blender's locale, it holds "operators" (names of operators),
-"interface" (all other labels and tooltips) and "sentences" (texts with names or numbers in them, as {0} and {1}).
+"interface" (all other labels, tooltips and messages) and "sentences" (texts with names or numbers in them, as {0} and
+{1}). Messages of the worker come in English and are translated here, where people read them.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import bpy
 
 FOLDER = Path(__file__).with_name("languages")
 CONTEXTS = {"operators": "Operator", "interface": "*"}  # of Blender
+_END, _CLAUSE = re.compile(r"(?<=[.)]) (?=[A-Z“])"), re.compile("; ")  # where a sentence, or a part of one, ends
 
 
 @cache
@@ -39,21 +41,53 @@ def translated(text: str, locale: str) -> str:
     for part in CONTEXTS:
         if text in known.get(part, {}):
             return known[part][text]
-    for pattern, sentence in _sentences(locale):
+    pieces = _pieces(text, locale)
+    if pieces and all(before != after for before, after, _ in pieces):
+        return _joined(pieces)
+    for pattern, sentence, names in _sentences(locale):
         found = pattern.fullmatch(text)
         if found is not None:
-            return sentence.format(*found.groups())
-    # What is said of an object: its name stays.
+            gaps = enumerate(found.groups())
+            return sentence.format(*(gap if number in names else _in_gap(gap, locale) for number, gap in gaps))
+    if pieces:
+        return _joined(pieces)
+    if text.endswith("."):
+        return f"{translated(text[:-1], locale)}."
+    # What is said of an object: its name stays, but "“Door” moves: …" holds two texts of ours.
     name, colon, rest = text.partition(": ")
-    return f"{name}: {translated(rest, locale)}" if colon else text
+    if not colon:
+        return text
+    return f"{translated(name, locale) if '“' in name else name}: {translated(rest, locale)}"
+
+
+def _pieces(text: str, locale: str) -> list[tuple[str, str, str]]:
+    """The sentences of a text, else their parts, each as it is and translated, and the mark between them; or none."""
+    for mark, end in ((" ", _END), ("; ", _CLAUSE)):
+        if len(parts := end.split(text)) > 1:
+            return [(part, translated(part, locale), mark) for part in parts]
+    return []
+
+
+def _joined(pieces: list[tuple[str, str, str]]) -> str:
+    return pieces[0][2].join(after for _, after, _ in pieces)
+
+
+def _in_gap(text: str, locale: str) -> str:
+    """What stands in a sentence: another text of ours, or a name or a number, which stays."""
+    words = text.strip()
+    return text.replace(words, translated(words, locale)) if " " in words else text
 
 
 @cache
-def _sentences(locale: str) -> list[tuple[re.Pattern, str]]:
-    """The sentences with gaps, those with the most words of their own first."""
+def _sentences(locale: str) -> list[tuple[re.Pattern, str, frozenset[int]]]:
+    """The sentences with gaps, those with the most words of their own first, and which gaps are names in quotes."""
     found = language(locale).get("sentences", {})
     return [
-        (re.compile(re.sub(r"\\\{\d\\\}", "(.+?)", re.escape(text)), re.DOTALL), found[text])
+        (
+            re.compile(re.sub(r"\\\{\d\\\}", "(.*?)", re.escape(text)), re.DOTALL),
+            found[text],
+            frozenset(map(int, re.findall(r"“\{(\d)\}”", text))),
+        )
         for text in sorted(found, key=len, reverse=True)
     ]
 

@@ -207,7 +207,8 @@ class Worker:
         if code == -getattr(signal, "SIGKILL", 9):
             message += " The machine may be short of memory: lower the map resolution or simplify the scene."
         if self._said:
-            message += " It last said:\n" + "\n".join(self._said)
+            reason = "\n".join(self._said)
+            message += f" It last said:\n{reason}"
         return {"event": "error", "message": message}
 
     def _stop(self) -> None:

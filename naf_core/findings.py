@@ -19,12 +19,29 @@ _AWAY = 0.1  # m: that somebody is moved off a surface
 _OUTDOORS = 0.3  # share of all directions that lead outside: who sees more stands in no room that could have a hole
 _OPEN = 0.2  # who sees that much of the open, and nobody whom others hear, is outside
 _WALKS, _FLIGHTS = 256, 12  # of rays that look for a way through the air
+# By kind: what one triangle is, what {0} are, and what that means. Whole sentences, so that they can be translated.
 _SAID = {
-    "zero-area": ("has no area", "have no area", "no sound meets them; Mesh > Clean Up > Degenerate Dissolve ends it"),
-    "duplicate": ("lies exactly on another", "lie exactly on others", "of two materials there either one is heard"),
-    "flipped": ("faces the other way", "face the other way", "sound meets both sides alike, so nothing changes"),
-    "intersecting": ("is cut through", "are cut through", "harmless, unless a room was to be closed there"),
-}  # fmt: skip
+    "zero-area": (
+        "1 triangle has no area",
+        "{0} triangles have no area",
+        "no sound meets them; Mesh > Clean Up > Degenerate Dissolve ends it",
+    ),
+    "duplicate": (
+        "1 triangle lies exactly on another",
+        "{0} triangles lie exactly on others",
+        "of two materials there either one is heard",
+    ),
+    "flipped": (
+        "1 triangle faces the other way",
+        "{0} triangles face the other way",
+        "sound meets both sides alike, so nothing changes",
+    ),
+    "intersecting": (
+        "1 triangle is cut through",
+        "{0} triangles are cut through",
+        "harmless, unless a room was to be closed there",
+    ),
+}
 
 
 def inspect(task: Inspection, progress: Callable[[float], None] | None = None) -> list[Note]:
@@ -77,11 +94,12 @@ def _counted(kind: str, counts: Sequence[tuple[str, int]], place: np.ndarray | N
     """A note on so many triangles of a kind, by object."""
     name, count = max(counts, key=lambda pair: pair[1])
     one, many, meaning = _SAID[kind]
-    text = f"“{name}”: {f'1 triangle {one}' if count == 1 else f'{count} triangles {many}'}"
-    if len(counts) > 1:
-        others = "1 more object" if len(counts) == 2 else f"{len(counts) - 1} more objects"
-        text += f", and of {others}"
-    return Note(kind, f"{text}; {meaning}", name, _numbers(place))
+    text = one if count == 1 else many.format(count)
+    if len(counts) == 2:
+        text = f"{text}, and of 1 more object"
+    elif len(counts) > 2:
+        text = f"{text}, and of {len(counts) - 1} more objects"
+    return Note(kind, f"“{name}”: {text}; {meaning}", name, _numbers(place))
 
 
 def _openings(
@@ -91,8 +109,11 @@ def _openings(
     indoors = open_share < _OUTDOORS
     if not indoors.any():
         name, share = task.people[0].name, 100.0 * open_share[0]
-        text = f"The scene is open: {share:.0f} % of the directions around “{name}” lead outside; right for outdoors"
-        return [Note("leak", f"{text}, else walls or a ceiling are missing", name, _numbers(points[0]))]
+        text = (
+            f"The scene is open: {share:.0f} % of the directions around “{name}” lead outside; right for outdoors, else"
+            " walls or a ceiling are missing"
+        )
+        return [Note("leak", text, name, _numbers(points[0]))]
     found = leaks(task.scene, points[indoors], raycaster=caster)
     notes = []
     large = [o for o in found.openings if o.share >= _LEAST][: 2 * _MOST_OPENINGS]
@@ -138,7 +159,8 @@ def _seats(task: Inspection, caster: Raycaster, owner: np.ndarray, open_share: n
             way = aside / length
             hit = caster.intersect(here[None], -way[None].astype(np.float32))
             other = task.owners[owner[hit.triangle[0]]].name if hit.triangle[0] >= 0 else ""
-            text = f"“{person.name}” lies on a surface{f' of “{other}”' if other else ''}: move it a hand's breadth off"
+            where = f"a surface of “{other}”" if other else "a surface"
+            text = f"“{person.name}” lies on {where}: move it a hand's breadth off"
             notes.append(Note("surface", text, person.name, _numbers(point), _numbers(_AWAY * way)))
     ears = [row for row, person in enumerate(people) if person.hears]
     if not ears:
@@ -153,15 +175,15 @@ def _seats(task: Inspection, caster: Raycaster, owner: np.ndarray, open_share: n
     listener = people[ear].name
     for row in np.flatnonzero(apart):
         person = people[row]
-        to = "any Speaker" if row == ear else f"“{listener}”"
+        who = "any Speaker" if row == ear else f"“{listener}”"
         if open_share[row] > _OPEN:
-            text = f"“{person.name}” is outside: no way through the air leads to {to}; move it into the room"
+            text = f"“{person.name}” is outside: no way through the air leads to {who}; move it into the room"
             notes.append(Note("outside", text, person.name, _numbers(points[row])))
             continue
         other = task.owners[_surrounding(caster, owner, moved[row])].name
         text = (
-            f"“{person.name}” is shut in by “{other}”: no way through the air leads to {to}; move it, open that object,"
-            " or let sound ignore it"
+            f"“{person.name}” is shut in by “{other}”: no way through the air leads to {who}; move it, open that"
+            " object, or let sound ignore it"
         )
         notes.append(Note("inside", text, person.name, _numbers(points[row]), other=other))
     return notes

@@ -31,10 +31,11 @@ class Refinement:
         return after < before
 
     def words(self) -> str:
-        """A sentence for people."""
-        said = "Refined" if self.kept else "Refining did not help here: the field stays as it was"
-        figures = ", ".join(f"{name} {self.before[name]:.2f} before, {self.after[name]:.2f} after" for name in _JND)
-        return f"{said}. Mean errors of {self.pairs} traced pairs: {figures}."
+        """Two sentences for people."""
+        text = "Refined." if self.kept else "Refining did not help here: the field stays as it was."
+        t30, c50, strength = (f"{self.before[name]:.2f} → {self.after[name]:.2f}" for name in _JND)
+        message = f"Mean errors of {self.pairs} traced pairs: T30 {t30} %, C50 {c50} dB, G {strength} dB."
+        return f"{text} {message}"
 
 
 def pooled(results: Sequence[Refinement]) -> Refinement:

@@ -34,13 +34,12 @@ def misplaced(job: Job, field: Field) -> Iterator[tuple[str, str | None]]:
         if not lost.any():
             continue
         first = int(np.argmax(lost))
-        when = ""
-        if not lost.all():
-            when = f" at frame {job.frame_start + round(times[looked[first]] * job.fps)}"
         directions = sphere_directions(64)
         around = field.caster.intersect(np.repeat(positions[first][None], len(directions), axis=0), directions)
         if np.isfinite(around.distance).all() and np.median(around.distance) < _TIGHT:
             where, remedy = "inside an object", "move it out, or exclude that object from the acoustics"
         else:
             where, remedy = "outside the rooms", "move it to where people can stand"
-        yield f"“{thing.name}” is {where}{when}, so what is heard is a guess: {remedy}.", thing.name
+        if not lost.all():
+            where = f"{where} at frame {job.frame_start + round(times[looked[first]] * job.fps)}"
+        yield f"“{thing.name}” is {where}, so what is heard is a guess: {remedy}.", thing.name

@@ -67,4 +67,4 @@ def test_only_what_helps_is_kept():
     assert not Refinement(good, bad, 10).kept
     assert not Refinement(good, good, 10).kept
     assert "stays as it was" in Refinement(good, bad, 10).words()
-    assert "1.00 before, 0.50 after" in Refinement(bad, good, 10).words()
+    assert "T30 1.00 → 0.50 %, C50 1.00 → 0.50 dB" in Refinement(bad, good, 10).words()
