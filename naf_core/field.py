@@ -18,7 +18,7 @@ from naf_core.errors import UserError
 from naf_core.exchange import PATTERNS, Exchange, trace_exchange
 from naf_core.features import pair_features, read_around
 from naf_core.pairs import pair_geometry, sight
-from naf_core.probes import N_DEPTHS, PATHS, Scan, Surroundings, scan
+from naf_core.probes import N_DEPTHS, PATHS, Scan, Surroundings, scan, surroundings
 from naf_core.raycast import Raycaster
 from naf_core.refinement import Refinement, far_apart, mean_errors
 from naf_core.response import N_FRAMES, EnergyResponse, empty_response
@@ -26,6 +26,7 @@ from naf_core.scene import MAX_REACH, Scene
 from naf_core.specular import specular_energy
 from naf_core.store import CHECKED, DAMAGE, read_array
 from naf_core.tracer import direct_energy, positions_from, tail_slopes, trace
+from naf_core.uncertainty import NOTE, Calibration, calibration_from, every_other, quantities_of
 
 if TYPE_CHECKING:
     import h5py
@@ -39,13 +40,14 @@ _FORMAT = "acoustic-fields field 3"
 
 @dataclass
 class Field:
-    """A scene, its scan and the network that reads it."""
+    """A scene, its scan and the network that reads it; ``calibration`` tells how far off it is, where that is known."""
 
     scene: Scene
     caster: Raycaster
     scan_: Scan
     config: DecoderConfig
     parameters: dict[str, np.ndarray]
+    calibration: Calibration | None = None
 
     @classmethod
     def scan(
@@ -65,7 +67,7 @@ class Field:
         the result does not depend on how many. ``progress`` gets 0..1 and may raise to cancel. A scene without
         triangles gives the free field.
         """
-        config, parameters, _ = load_decoder(weights or bundled_file(FIELD))
+        config, parameters, calibration = _read_weights(weights)
         caster = Raycaster(scene)
         return cls(
             scene,
@@ -73,6 +75,7 @@ class Field:
             scan(scene, caster, spacing=spacing, paths=paths, seed=seed, processes=processes, progress=progress),
             config,
             parameters,
+            calibration,
         )
 
     @property
@@ -130,6 +133,26 @@ class Field:
             if progress is not None:
                 progress(min(1.0, (start + _BATCH) / n))
         return response
+
+    def uncertainty(self, emitters: np.ndarray, listeners: np.ndarray) -> dict[str, np.ndarray]:
+        """Expected absolute errors of n pairs in JUDGED_BANDS, (n, 6) each, by `accuracy.MEASURES`.
+
+        Positions as in `predict`, which is asked three times. NaN where there is no such figure. Raises UserError
+        without a calibration.
+        """
+        if self.calibration is None:
+            raise UserError("These weights come without a calibration of their errors: use the bundled ones.")
+        return self.calibration.expected(self.quantities(emitters, listeners))
+
+    def quantities(self, emitters: np.ndarray, listeners: np.ndarray) -> np.ndarray:
+        """What the errors of n pairs are told by, (n, 6, QUANTITIES): see `uncertainty.quantities_of`."""
+        said = self.predict(emitters, listeners)
+        halves = [replace(self, scan_=every_other(self.scan_, k)).predict(emitters, listeners) for k in (0, 1)]
+        ends = [np.broadcast_to(positions_from(p), (len(said.distance), 3)) for p in (emitters, listeners)]
+        escape = np.ones(len(ends[0]))
+        if len(self.scan_.positions):
+            escape = np.max([surroundings(self.scene, self.caster, p).escape for p in ends], axis=0)
+        return quantities_of(said, halves, said.direct.max(axis=1) > 0.0, escape)
 
     def refine(
         self,
@@ -217,7 +240,7 @@ class Field:
         """
         import h5py
 
-        config, parameters, _ = load_decoder(weights or bundled_file(FIELD))
+        config, parameters, calibration = _read_weights(weights)
         scene = Scene.load(path)
         try:
             with h5py.File(path, "r") as file:
@@ -226,7 +249,19 @@ class Field:
                 found = _read_scan(file["scan"])
         except DAMAGE as error:
             raise UserError(f"{path} cannot be read as a field: {error}") from error
-        return cls(scene, Raycaster(scene), found, config, parameters)
+        return cls(scene, Raycaster(scene), found, config, parameters, calibration)
+
+
+def _read_weights(
+    path: Path | None,
+) -> tuple[DecoderConfig, dict[str, np.ndarray], Calibration | None]:
+    """The network at ``path``, or the bundled one, and the calibration of its errors where it has one."""
+    path = path or bundled_file(FIELD)
+    config, parameters, notes = load_decoder(path)
+    try:
+        return config, parameters, calibration_from(notes[NOTE]) if NOTE in notes else None
+    except ValueError as error:
+        raise UserError(f"{path} holds a calibration that cannot be read: {error}. Reinstall it.") from error
 
 
 def _read_scan(group: h5py.Group) -> Scan:

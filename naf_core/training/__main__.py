@@ -1,6 +1,6 @@
 """Command line of the training: ``train`` reproduces data and weights, ``evaluate`` tests them on unseen rooms.
 
-``pictures`` shows what they know of places.
+``calibrate`` tells how far off their answers are, ``pictures`` what they know of places.
 """
 
 from __future__ import annotations
@@ -49,6 +49,20 @@ def _evaluate(options: argparse.Namespace) -> int:
     return 1 if short else 0
 
 
+def _calibrate(options: argparse.Namespace) -> int:
+    from naf_core.training.calibration import ask, expected_elsewhere, fit, keep
+    from naf_core.training.pictures import save_reliability
+
+    asked = ask(options.data, options.rooms, options.weights, options.processes)
+    expected = expected_elsewhere(asked)
+    keep(options.weights, fit(asked))
+    options.output.mkdir(parents=True, exist_ok=True)
+    print(save_reliability(options.output / "learnt_uncertainty.png", expected, asked.errors))
+    digest = hashlib.sha256(options.weights.read_bytes()).hexdigest()
+    print(f"{options.weights} tells its errors now: SHA-256 {digest}")
+    return 0
+
+
 def _pictures(options: argparse.Namespace) -> int:
     from naf_core.training.pictures import save_all
 
@@ -80,6 +94,15 @@ def main(arguments: list[str] | None = None) -> int:
     test.add_argument("--json", type=Path, default=None, help="also write the tables to this file")
     test.add_argument("--processes", type=int, default=None, help="default: one a core")
     test.set_defaults(run=_evaluate)
+    calibrate = commands.add_parser(
+        "calibrate", help="fit what the weights tell of their own errors, and keep it there"
+    )
+    calibrate.add_argument("--rooms", type=int, default=40, help="rooms of the seeds from 500000 (default %(default)s)")
+    calibrate.add_argument("--data", type=Path, default=_CACHE / "calibration", help="folder of traced rooms and scans")
+    calibrate.add_argument("--weights", type=Path, required=True, help="the file that gets the calibration")
+    calibrate.add_argument("--output", type=Path, default=Path("docs/pictures"), help="folder of the picture")
+    calibrate.add_argument("--processes", type=int, default=None, help="default: one a core")
+    calibrate.set_defaults(run=_calibrate)
     pictures = commands.add_parser("pictures", help="draw what the field has learnt: of places, and over a floor plan")
     pictures.add_argument("--output", type=Path, default=Path("docs/pictures"), help="folder (default %(default)s)")
     pictures.add_argument("--rooms", type=int, default=60, help="rooms of the linear probe (default %(default)s)")

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from naf_core.field import Field
 from naf_core.threads import process_count
 from naf_core.tracer import trace
+from naf_core.training.calibration import reliability
 from naf_core.training.insight import (
     ROOMS,
     Finding,
@@ -126,6 +127,23 @@ def save_slice(path: Path, field: Field, rays: int = _RAYS, step: float = _STEP)
         figure.colorbar(image, ax=axes, shrink=0.8).ax.tick_params(labelsize=_FONT - 1)
     figure.savefig(path)
     return float(np.abs(difference).mean()), float(np.percentile(np.abs(difference), 95))
+
+
+def save_reliability(path: Path, expected: dict[str, np.ndarray], actual: dict[str, np.ndarray]) -> str:
+    """Actual over expected errors by tenths of all pairs, one panel a measure; returns the figures (Markdown)."""
+    figure = Figure(figsize=(8.0, 2.4), dpi=_DPI, layout="constrained")
+    lines = ["| expected → actual | surest tenth | fifth tenth | least sure tenth |", "|---|---|---|---|"]
+    for axes, name in zip(figure.subplots(1, len(expected)), expected, strict=True):
+        found = reliability(expected[name], actual[name])
+        ends = [0.8 * min(found.expected[0], found.actual.min()), 1.25 * max(found.expected[-1], found.actual.max())]
+        axes.loglog(ends, ends, color="0.6", linewidth=1)
+        axes.loglog(found.expected, found.actual, "o", markersize=4)
+        _label(axes, name, "expected", "actual")
+        axes.minorticks_off()
+        cells = [f"{found.expected[k]:.2f} → {found.actual[k]:.2f}" for k in (0, 4, 9)]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    figure.savefig(path)
+    return "\n".join(lines)
 
 
 def _level(total: np.ndarray) -> np.ndarray:
