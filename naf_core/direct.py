@@ -5,13 +5,13 @@ from __future__ import annotations
 from functools import cached_property
 
 import numpy as np
-from scipy import fft, signal
 
 from naf_core.air import NEAREST
 from naf_core.clock import Clock, Signal, Stretch, stretches
-from naf_core.delays import fixed_delay, variable_delay
+from naf_core.delays import DelayLine, fixed_delay
+from naf_core.filtering import filter_changing
 from naf_core.formats import Format
-from naf_core.gains import sweep
+from naf_core.gains import lines, sweep
 from naf_core.motion import Motion, path_of_sound, rotations_at, turns
 from naf_core.response import EnergyResponse
 from naf_core.scene import Trajectory
@@ -19,7 +19,8 @@ from naf_core.spatial import Hrtf, shaped_filters
 
 BLOCK_DURATION = 0.010  # s, at which directions and filters are set anew
 
-_CHUNK = 1 << 14
+_STEPS = 8  # from one filter to the next, at which delays are set anew
+_LEAD = 0.010  # s by which an ear may hear before the centre of the head, at most
 
 
 class DirectSound:
@@ -62,16 +63,15 @@ class DirectSound:
 
     def _within(self, stretch: Stretch, start: int, stop: int) -> np.ndarray | float:
         """As `heard`, within one stretch."""
-        hop = max(round(BLOCK_DURATION * self._clock.sample_rate), 1)
+        hop = _hop(self._clock)
         # Filters change on a grid of the stretch, and have to have begun before the part that is asked for.
         first = stretch.first + hop * max((start - stretch.first) // hop - 1, 0)
-        times = self._clock.times(first, stop)
-        gain = np.interp(times, self._times, self._amplitude) * stretch.fade(times)
-        if not gain.any():
-            return 0.0
         piece = _Piece(
             self._dry, self._clock, first, stop, self._paths, self._listener, self._speed, stretch.anchor, self._steady
         )
+        gain = np.interp(piece.times, self._times, self._amplitude) * stretch.fade(piece.times)
+        if not gain.any() or piece.line.silent:
+            return 0.0
         shape = _rows(piece.block_times, self._times, self._shape_db)
         fmt = self._fmt
         heard = piece.waves(gain, shape, fmt) if fmt.ears is None else piece.ears(gain, shape, fmt.ears)
@@ -117,10 +117,12 @@ class _Piece:
         self.dry, self.clock, self.first, self.last = dry, clock, first, last
         self.paths, self.speed_of_sound, self.anchor = paths, speed_of_sound, anchor
         self.moves = any(path.moves for path in paths)
-        self.hop = max(round(BLOCK_DURATION * clock.sample_rate), 1)
+        self.hop, self.step = _hop(clock), _hop(clock) // _STEPS
         count = 1 if steady else -(-(last - first) // self.hop) + 1
         self.blocks = first + self.hop * np.arange(count)
         self.block_times = clock.origin + self.blocks / clock.sample_rate
+        self.knots = first + self.step * np.arange(-(-(last - first) // self.step) + 2)
+        self.times = clock.origin + self.knots / clock.sample_rate
         offset = path_of_sound(*paths, self.block_times, speed_of_sound, anchor)
         distance = np.linalg.norm(offset, axis=1)
         rotation = rotations_at(listener, self.block_times)
@@ -132,32 +134,26 @@ class _Piece:
 
     @cached_property
     def distance(self) -> np.ndarray:
-        """Distance in m at every sample (samples,), or (1,) when it does not change."""
-        if not self.moves:
-            offset = path_of_sound(*self.paths, self.block_times[:1], self.speed_of_sound, self.anchor)
-            return np.linalg.norm(offset, axis=1)
-        result = np.empty(self.last - self.first)
-        for start in range(self.first, self.last, _CHUNK):
-            times = self.clock.times(start, min(start + _CHUNK, self.last))
-            offset = path_of_sound(*self.paths, times, self.speed_of_sound, self.anchor)
-            result[start - self.first : start - self.first + len(times)] = np.linalg.norm(offset, axis=1)
-        return result
+        """Distance in m at the knots (K,), or (1,) when it does not change."""
+        times = self.times if self.moves else self.times[:1]
+        return np.linalg.norm(path_of_sound(*self.paths, times, self.speed_of_sound, self.anchor), axis=1)
+
+    @cached_property
+    def line(self) -> DelayLine:
+        """What of the dry sound may be heard, at whatever ear."""
+        sent = self.knots - self.distance / self.speed_of_sound * self.clock.sample_rate
+        lead = _LEAD * self.clock.sample_rate
+        return DelayLine(self.dry, int(sent.min() - lead), int(min(sent.max() + lead, self.knots[-1])) + 2)
 
     def delayed(self, gain: np.ndarray, extra: np.ndarray) -> np.ndarray:
         """The dry sound delayed and attenuated by distance; ``extra`` is a further delay in s at the blocks."""
-        rate = self.clock.sample_rate
-        gain = (gain / np.maximum(self.distance, NEAREST)).astype(np.float32)
+        rate, count = self.clock.sample_rate, self.last - self.first
+        level = lines(gain / np.maximum(self.distance, NEAREST), self.step)[:count]
         if not (self.moves or np.ptp(extra)):
             delay = max(float(self.distance[0]) / self.speed_of_sound + float(extra[0]), 0.0)
-            return fixed_delay(self.dry, delay * rate, self.first, self.last) * gain
-        result = np.empty(self.last - self.first, np.float32)
-        for start in range(0, len(result), _CHUNK):
-            part = slice(start, min(start + _CHUNK, len(result)))
-            at = np.arange(part.start, part.stop) + self.first
-            delay = self.distance[part if self.moves else slice(0, 1)] / self.speed_of_sound
-            delay = np.maximum(delay + np.interp(at, self.blocks, extra), 0.0)
-            result[part] = variable_delay(self.dry, at - delay * rate)
-        return result * gain
+            return fixed_delay(self.dry, delay * rate, self.first, self.last) * level
+        delay = self.distance / self.speed_of_sound + np.interp(self.knots, self.blocks, extra)
+        return self.line.swept(self.knots - rate * np.maximum(delay, 0.0), self.step)[:count] * level
 
     def ears(self, gain: np.ndarray, shape_db: np.ndarray, hrtf: Hrtf) -> np.ndarray:
         """Both ears (2, samples) through the transfer functions of the changing direction."""
@@ -174,28 +170,9 @@ class _Piece:
         return sweep(gains.T[:, :, None], wave[None], self.hop)
 
 
-def filter_changing(samples: np.ndarray, filters: np.ndarray, hop: int) -> np.ndarray:
-    """``samples`` (n,) through ``filters`` (K, taps) that change: filter k holds at sample k * hop; (n,) float32.
-
-    Between two of them the sound fades from the one to the other. One filter holds throughout.
-    """
-    n = len(samples)
-    if len(filters) > 1 and not np.ptp(filters, axis=0).any():
-        filters = filters[:1]
-    if len(filters) == 1:
-        return signal.oaconvolve(samples, filters[0])[:n].astype(np.float32)
-    count, taps = filters.shape
-    n_fft = fft.next_fast_len(2 * hop + taps - 1, real=True)
-    window = (np.sin(0.5 * np.pi * np.arange(2 * hop) / hop) ** 2).astype(np.float32)
-    padded = np.pad(samples, (hop, max(count * hop - n, 0)))
-    result = np.zeros(hop + count * hop + n_fft, np.float32)
-    segments = np.lib.stride_tricks.sliding_window_view(padded, 2 * hop)[::hop]
-    for first in range(0, count, 256):
-        part = segments[first : min(first + 256, count)] * window
-        product = fft.rfft(part, n_fft) * fft.rfft(filters[first : first + len(part)], n_fft)
-        for index, block in enumerate(fft.irfft(product, n_fft), start=first):
-            result[index * hop : index * hop + n_fft] += block
-    return result[hop : hop + n]
+def _hop(clock: Clock) -> int:
+    """Samples from one filter to the next."""
+    return _STEPS * max(round(BLOCK_DURATION * clock.sample_rate / _STEPS), 1)
 
 
 def _rows(times: np.ndarray, known: np.ndarray, values: np.ndarray) -> np.ndarray:

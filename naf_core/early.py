@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections.abc import Iterator
 from copy import copy
 from functools import cached_property
 
@@ -11,19 +11,19 @@ from scipy import signal
 
 from naf_core.air import NEAREST
 from naf_core.clock import Clock, Held, Signal, Stretch, stretches
-from naf_core.direct import filter_changing, nearest_of
+from naf_core.delays import DelayLine
+from naf_core.direct import nearest_of
+from naf_core.filtering import Blend
 from naf_core.formats import Format
-from naf_core.gains import sweep
+from naf_core.gains import lines, sweep
 from naf_core.images import Images
 from naf_core.motion import Motion, rotations_at, turns
 from naf_core.scene import Trajectory
-from naf_core.spatial import shaped_filters
-from naf_core.threads import ahead
+from naf_core.spatial import filter_length, shaped_filters
 
 KNOT_DURATION = 0.010  # s, at which directions and delays are set anew
 _FILTER_KNOTS = 4  # from one filter to the next
-_FINE = 4  # samples of the delay line for one of the sound
-_MARGIN = 64  # samples of silence around the delay line
+_LEAD = 0.010  # s by which an ear may hear before the centre of the head, at most
 _TOGETHER = 16  # images mixed at a time
 
 
@@ -102,43 +102,48 @@ class EarlyReflections:
         way = _ways(self._images.turn[heard], self._images.shift[heard], self._paths, times, self._speed, anchor)
         length = np.linalg.norm(way, axis=-1)
         delay = length / self._speed * rate
-        begin = int(knots[0] - delay.max()) - 2 * _MARGIN - int(0.01 * rate)
-        line = self._dry.read(begin, knots[-1] + 2 * _MARGIN)
-        if not line.any():
+        lead = int(_LEAD * rate)
+        line = DelayLine(self._dry, int((knots - delay).min()) - lead, int((knots - delay).max()) + lead)
+        if line.silent:
             return 0.0
-        fine = np.pad(signal.resample_poly(line, _FINE, 1).astype(np.float32), 2)
-        origin = 2 - _FINE * begin  # of the sound in the delay line
         strength = gain[heard] / np.maximum(length, NEAREST)  # (I, K)
         way /= np.maximum(length, 1e-9)[..., None]
         if fmt.head_locked:
             way = np.einsum("kji,skj->ski", rotations_at(self._listener, times), way)
-        result = np.zeros((fmt.channels, stop - first), np.float32)
-        for low in range(0, len(heard), _TOGETHER):
-            some = slice(low, low + _TOGETHER)
-            waves = np.zeros((1 if fmt.ears is None else 2, len(heard[some]), stop - first), np.float32)
+        shapes = self._shape_db[heard]
 
-            def fill(index: int, waves: np.ndarray = waves, low: int = low) -> None:
-                for part in _heard_knots(strength[low + index]):
-                    coarse = times[part][::_FILTER_KNOTS]
-                    bands = self._shape_db[heard[low + index]].T
-                    shape = np.stack([np.interp(coarse, self._times, band) for band in bands], axis=1)
-                    if fmt.ears is None:
-                        received = [(shaped_filters(shape, rate), 0.0)]
-                    else:
-                        towards = way[low + index, part]
-                        filters, _ = fmt.ears.filters(towards[::_FILTER_KNOTS], rate, shape)
-                        received = zip(filters.transpose(1, 0, 2), rate * fmt.ears.delays(towards).T, strict=True)
-                    for wave, (filters, extra) in zip(waves[:, index, part.start * hop :], received, strict=True):
-                        read = _delayed(fine, origin, delay[low + index, part] + extra, knots[part], hop)[: len(wave)]
-                        wave[: len(read)] = filter_changing(read, filters, grid)
+        def blend() -> Blend:
+            return Blend(len(knots[::_FILTER_KNOTS]), grid, filter_length(rate))
 
-            deque(ahead(fill, range(waves.shape[1])), maxlen=0)
-            if fmt.ears is None:
-                gains = fmt.gains(way[some].reshape(-1, 3)).reshape(fmt.channels, *length[some].shape) * strength[some]
-                result += sweep(gains.transpose(2, 0, 1), waves[0], hop)
-            else:
-                for channel, ear in zip(result, waves, strict=True):
-                    channel += sweep(strength[some].T[:, None], ear, hop)[0]
+        def pieces(image: int) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+            """Knots between which an image is heard, its shape there in dB, and how loud it is at each sample."""
+            for part in _heard_knots(strength[image]):
+                coarse = times[part][::_FILTER_KNOTS]
+                shape = np.stack([np.interp(coarse, self._times, band) for band in shapes[image].T], axis=1)
+                yield part, shape, lines(strength[image, part], hop)
+
+        if fmt.ears is not None:
+            ears = blend(), blend()
+            for image, (towards, late) in enumerate(zip(way, delay, strict=True)):
+                for part, shape, level in pieces(image):
+                    filters, _ = fmt.ears.filters(towards[part][::_FILTER_KNOTS], rate, shape)
+                    places = knots[part, None] - late[part, None] - rate * fmt.ears.delays(towards[part])
+                    for ear, own in enumerate(ears):
+                        wave = line.swept(places[:, ear], hop)
+                        own.add(wave * level, filters[:, ear], part.start // _FILTER_KNOTS)
+            result = np.stack([ear.heard(stop - first) for ear in ears])
+        else:
+            result = np.zeros((fmt.channels, stop - first), np.float32)
+            for low in range(0, len(heard), _TOGETHER):
+                some, waves = slice(low, low + _TOGETHER), []
+                for image, late in enumerate(delay[some], start=low):
+                    own = blend()
+                    for part, shape, level in pieces(image):
+                        wave = line.swept(knots[part] - late[part], hop)
+                        own.add(wave * level, shaped_filters(shape, rate), part.start // _FILTER_KNOTS)
+                    waves.append(own.heard(stop - first))
+                gains = fmt.gains(way[some].reshape(-1, 3)).reshape(fmt.channels, len(waves), -1)
+                result += sweep(gains.transpose(2, 0, 1), np.stack(waves), hop)
         result *= stretch.fade(self._clock.times(first, stop))
         return result[:, start - first :]
 
@@ -184,27 +189,3 @@ def _ways(
         if not paths[0].moves or np.abs(delay - last).max(initial=0.0) < 1e-8:
             break
     return way
-
-
-def _delayed(fine: np.ndarray, origin: int, delay: np.ndarray, knots: np.ndarray, hop: int) -> np.ndarray:
-    """The sound in the delay line ``fine`` delayed by ``delay`` (K,) samples at the ``knots``; ((K - 1) hop,) float32.
-
-    Between knots the delay is a cubic with continuous speed, so that nothing buzzes at the rate of the knots. Between
-    the samples of the line, four to one of the sound, a cubic runs through the four nearest (Laakso et al. 1996): flat
-    within 0.02 dB up to 16 kHz at 48 kHz.
-    """
-    position = origin + _FINE * (knots - delay)
-    slope = np.gradient(position) if len(position) > 1 else np.zeros(1)
-    u = np.arange(hop) / hop
-    basis = np.stack([(1 + 2 * u) * (1 - u) ** 2, u * (1 - u) ** 2, u * u * (3 - 2 * u), u * u * (u - 1)])
-    at = (np.stack([position[:-1], slope[:-1], position[1:], slope[1:]], axis=1) @ basis).ravel()
-    whole = np.floor(at)
-    p = (at - whole).astype(np.float32)
-    index = np.clip(whole, 1, len(fine) - 3).astype(np.int64)
-    before, here, after, beyond = (fine[index + step] for step in (-1, 0, 1, 2))
-    third, half = np.float32(1.0 / 3.0), np.float32(0.5)
-    # The cubic of J. L. Lagrange in the form of C. W. Farrow.
-    c1 = after - third * before - half * here - half * third * beyond
-    c2 = half * (before + after) - here
-    c3 = half * third * (beyond - before) + half * (here - after)
-    return ((c3 * p + c2) * p + c1) * p + here

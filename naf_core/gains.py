@@ -7,6 +7,13 @@ import numpy as np
 _KNOTS = 128  # mixed at a time
 
 
+def lines(values: np.ndarray, hop: int) -> np.ndarray:
+    """What runs straight between ``values`` (K,) that hold at every ``hop`` samples, ((K - 1) hop,) float32."""
+    values = np.asarray(values, np.float32)
+    ramp = np.arange(hop, dtype=np.float32) / np.float32(hop)
+    return (values[:-1, None] + np.diff(values)[:, None] * ramp).ravel()
+
+
 def sweep(gains: np.ndarray, waves: np.ndarray, hop: int) -> np.ndarray:
     """``waves`` (inputs, n) mixed to (outputs, n) float32 by ``gains`` (K, outputs, inputs) that change.
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from functools import cached_property
 
 import numpy as np
-from scipy.spatial import ConvexHull, QhullError
+from scipy.spatial import ConvexHull, KDTree, QhullError
 
 from naf_core.ambisonics import degrees, encode
 
+_TOGETHER = 4096  # directions that are looked up at once
 _VIRTUAL = 400  # directions through which ambisonics are decoded
 _MAX_RE = {1: (1.0, 0.577), 2: (1.0, 0.775, 0.4), 3: (1.0, 0.861, 0.612, 0.305)}  # weight of each degree
 
@@ -29,6 +30,10 @@ class Triangulation:
             raise ValueError("the directions do not surround the listener") from error
         if hull.equations[:, 3].max() > -1e-3:  # the listener lies outside of the hull, or in a face
             raise ValueError("the directions do not surround the listener")
+        self._nearest = KDTree(directions)
+        beside = [np.flatnonzero((self.triangles == corner).any(axis=1)) for corner in range(len(directions))]
+        most = max(map(len, beside))
+        self._beside = np.array([np.resize(some if len(some) else [0], most) for some in beside])
 
     def weights(self, directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Corners (n, 3) of the triangle that each of ``directions`` (n, 3) passes through, and their weights (n, 3).
@@ -39,12 +44,24 @@ class Triangulation:
         """
         directions = np.asarray(directions, np.float64)
         chosen = np.empty(len(directions), int)
-        for start in range(0, len(directions), 512):
-            # The smallest of a triangle's three weights is largest in the one that is passed.
-            first, second, third = (directions[start : start + 512] @ self._inverse[:, row].T for row in range(3))
-            chosen[start : start + 512] = np.minimum(np.minimum(first, second), third).argmax(axis=1)
+        for start in range(0, len(directions), _TOGETHER):
+            chosen[start : start + _TOGETHER] = self._passed(directions[start : start + _TOGETHER])
         weights = np.maximum(np.einsum("nij,nj->ni", self._inverse[chosen], directions), 0.0)
         return self.triangles[chosen], weights
+
+    def _passed(self, directions: np.ndarray) -> np.ndarray:
+        """The triangle (n,) that each of the directions passes through."""
+        # Most pass one of those beside the nearest corner; the smallest of a triangle's three weights says so, and is
+        # largest in the one that is passed.
+        near = self._beside[self._nearest.query(directions)[1]]
+        least = np.einsum("ntij,nj->nti", self._inverse[near], directions).min(axis=2)
+        best = least.argmax(axis=1)
+        chosen = np.take_along_axis(near, best[:, None], axis=1)[:, 0]
+        lost = np.flatnonzero(least.max(axis=1) < 0.0)
+        for start in range(0, len(lost), 256):
+            some = lost[start : start + 256]
+            chosen[some] = np.einsum("tij,nj->nti", self._inverse, directions[some]).min(axis=2).argmax(axis=1)
+        return chosen
 
 
 class Loudspeakers:

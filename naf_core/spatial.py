@@ -70,6 +70,7 @@ class Hrtf:
         self.directions, self.magnitude_db, self.delay, self.frequency = directions, magnitude_db, delay, frequency
         self._phase_limit = phase_limit
         self._decoders: dict[int, tuple[np.ndarray, int]] = {}
+        self._known_spectra: dict[int, np.ndarray] = {}
         try:
             self._triangulation = Triangulation(directions)
         except ValueError as error:
@@ -117,14 +118,23 @@ class Hrtf:
 
         ``band_db`` (n, 8): a further gain by octave band, in dB.
         """
-        magnitude, delay = self.at(directions)
-        n_fft = filter_length(sample_rate)
-        target = fft.rfftfreq(2 * n_fft, 1.0 / sample_rate)
-        flat = magnitude.reshape(-1, magnitude.shape[-1])
-        magnitude = _resample_spectrum(flat, self.frequency, target).reshape(*magnitude.shape[:2], -1)
+        index, weights = self.weights(directions)
+        spectrum = self._spectra(sample_rate)
+        wanted = sum(
+            weights[:, corner, None, None].astype(np.float32) * spectrum[index[:, corner]] for corner in range(3)
+        )
         if band_db is not None:
-            magnitude = magnitude + (band_db @ band_interpolation(target))[:, None, :]
-        return minimum_phase(magnitude, n_fft), delay
+            wanted += (np.asarray(band_db, np.float32) @ _band_spectra(sample_rate))[:, None]
+        return _impulses(wanted), np.einsum("nk,nke->ne", weights, self.delay[index])
+
+    def _spectra(self, sample_rate: int) -> np.ndarray:
+        """Minimum-phase spectra (N, 2, taps + 1) of the set (see `_minimum_phase_spectra`), made once for a rate."""
+        if sample_rate not in self._known_spectra:
+            target = fft.rfftfreq(2 * filter_length(sample_rate), 1.0 / sample_rate)
+            flat = self.magnitude_db.reshape(-1, len(self.frequency))
+            spectra = _minimum_phase_spectra(_resample_spectrum(flat, self.frequency, target))
+            self._known_spectra[sample_rate] = spectra.reshape(*self.magnitude_db.shape[:2], -1)
+        return self._known_spectra[sample_rate]
 
     @cached_property
     def areas(self) -> np.ndarray:
@@ -233,14 +243,34 @@ def filter_length(sample_rate: int) -> int:
 def minimum_phase(magnitude_db: np.ndarray, taps: int) -> np.ndarray:
     """Minimum-phase filters (..., taps) float32 from magnitudes (..., taps + 1) in dB at equally spaced frequencies.
 
-    Folds the cepstrum (A. V. Oppenheim and R. W. Schafer, Discrete-Time Signal Processing, section 12.2);
-    the last eighth of the filter is faded out.
+    The last eighth of the filter is faded out.
+    """
+    if np.shape(magnitude_db)[-1] != taps + 1:
+        raise ValueError(f"{taps} taps need {taps + 1} frequencies")
+    return _impulses(_minimum_phase_spectra(magnitude_db))
+
+
+def _minimum_phase_spectra(magnitude_db: np.ndarray) -> np.ndarray:
+    """Natural logarithms (..., n + 1) complex64 of the spectra of minimum-phase filters from magnitudes in dB.
+
+    Folds the cepstrum (A. V. Oppenheim and R. W. Schafer, Discrete-Time Signal Processing, section 12.2), which is
+    linear: the logarithm of a mean magnitude is the mean of the logarithms.
     """
     magnitude = np.asarray(magnitude_db, dtype=np.float32) * np.float32(np.log(10.0) / 20.0)
+    taps = magnitude.shape[-1] - 1
     cepstrum = fft.irfft(magnitude, 2 * taps)
     cepstrum[..., 1:taps] *= 2.0
     cepstrum[..., taps + 1 :] = 0.0
-    result = fft.irfft(np.exp(fft.rfft(cepstrum)), 2 * taps)[..., :taps]
+    return fft.rfft(cepstrum)
+
+
+def _impulses(spectra: np.ndarray) -> np.ndarray:
+    """Filters (..., taps) float32 from the logarithms (..., taps + 1) of their spectra."""
+    taps = spectra.shape[-1] - 1
+    level, phase = np.exp(spectra.real), spectra.imag
+    made = np.empty_like(spectra)
+    made.real, made.imag = level * np.cos(phase), level * np.sin(phase)  # far faster than the complex exponential
+    result = fft.irfft(made, 2 * taps)[..., :taps]
     edge = taps // 8
     result[..., -edge:] *= np.cos(0.5 * np.pi * (np.arange(edge) + 0.5) / edge).astype(np.float32) ** 2
     return result
@@ -251,8 +281,13 @@ def shaped_filters(band_db: np.ndarray, sample_rate: int) -> np.ndarray:
 
     Minimum phase, because what air and walls take comes with no warning: nothing may ring before the onset.
     """
-    taps = filter_length(sample_rate)
-    return minimum_phase(band_db @ band_interpolation(fft.rfftfreq(2 * taps, 1.0 / sample_rate)), taps)
+    return _impulses(np.asarray(band_db, np.float32) @ _band_spectra(sample_rate))
+
+
+@lru_cache(maxsize=4)
+def _band_spectra(sample_rate: int) -> np.ndarray:
+    """Minimum-phase spectra (8, taps + 1) of one decibel in each octave band."""
+    return _minimum_phase_spectra(band_interpolation(fft.rfftfreq(2 * filter_length(sample_rate), 1.0 / sample_rate)))
 
 
 def band_interpolation(frequency: np.ndarray) -> np.ndarray:

@@ -68,3 +68,14 @@ def test_decoded_ambisonics_keep_power_and_direction(name, order):
 def test_directions_on_one_side_are_refused():
     with pytest.raises(ValueError, match="surround"):
         Triangulation(np.array([[1.0, 0, 0], [1.0, 0, 0], [1.0, 0, 0], [1.0, 0, 0]]))
+
+
+def test_the_triangle_that_is_passed_is_found_among_thin_ones_too():
+    """Where rows of directions stand close together, the nearest corner is not always one of the triangle's."""
+    rng = np.random.default_rng(0)
+    rows = [[*towards(azimuth, elevation)[0]] for elevation in (-60, 0, 5, 60) for azimuth in range(0, 360, 7)]
+    directions = np.array([*rows, [0.0, 0.0, 1.0], [0.0, 0.0, -1.0]])
+    asked = rng.standard_normal((2000, 3))
+    asked /= np.linalg.norm(asked, axis=1, keepdims=True)
+    index, weights = Triangulation(directions).weights(asked)
+    np.testing.assert_allclose(np.einsum("nk,nki->ni", weights, directions[index]), asked, atol=1e-9)
