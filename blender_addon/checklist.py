@@ -196,11 +196,13 @@ def _movers(scene: bpy.types.Scene) -> Iterator[Finding]:
 def _materials(scene: bpy.types.Scene) -> Iterator[Finding]:
     unknown = [material for material in materials_of(scene) if is_default(material)]
     if unknown:
+        unknown.sort(key=lambda material: not material.is_editable)  # what is linked is set in its own file
         first = unknown[0].name
         text = f"“{first}” is no name of an acoustic material"
         if len(unknown) > 1:
             text = f"“{first}” and {len(unknown) - 1} more materials are not recognised"
-        yield Finding(text, Remedy("acoustics.find_material", "Choose…", {"material": first}))
+        choice = Remedy("acoustics.find_material", "Choose…", {"material": first})
+        yield Finding(text, choice if unknown[0].is_editable else None)
 
 
 def _lost_strips(scene: bpy.types.Scene, speakers: list[bpy.types.Object]) -> Iterator[Finding]:

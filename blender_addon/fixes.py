@@ -13,6 +13,7 @@ from naf_core.errors import UserError
 from . import strips
 from .material_properties import FOUND
 from .mending import FIXES
+from .object_properties import SURFACES, has_surface
 from .speakers import sound_strips
 from .surfaces import material_of
 from .words import said
@@ -214,6 +215,35 @@ class ACOUSTICS_OT_edit_material(_MaterialOperator, Operator):
         return {"FINISHED"}
 
 
+class ACOUSTICS_OT_set_surface(Operator):
+    """Say of all selected objects what sound meets of them."""
+
+    bl_idname = "acoustics.set_surface"
+    bl_label = "Set Surface"
+    bl_description = "Let sound meet the selected objects as they are modelled, as their convex hull, or not at all"
+    bl_options = {"REGISTER", "UNDO"}
+
+    surface: EnumProperty(
+        name="Surface", description="What sound meets where these objects are", items=SURFACES, default="SIMPLIFIED"
+    )
+
+    @classmethod
+    def poll(cls, context: Context) -> bool:
+        if not any(has_surface(item) for item in context.selected_objects):
+            cls.poll_message_set(said("Select objects with a surface first"))
+            return False
+        return True
+
+    def execute(self, context: Context) -> set[str]:
+        solid = [item for item in context.selected_objects if has_surface(item)]
+        changed = [item for item in solid if item.is_editable]
+        for item in changed:
+            item.acoustics.surface = self.surface
+        if len(changed) < len(solid):
+            self.report({"WARNING"}, said(f"{len(solid) - len(changed)} of the selected objects are linked and stay"))
+        return {"FINISHED"}
+
+
 class ACOUSTICS_OT_set_listener(Operator):
     """Let the active object listen."""
 
@@ -240,6 +270,7 @@ _CLASSES = (
     ACOUSTICS_OT_choose_sound,
     ACOUSTICS_OT_find_material,
     ACOUSTICS_OT_edit_material,
+    ACOUSTICS_OT_set_surface,
     ACOUSTICS_OT_set_listener,
 )
 

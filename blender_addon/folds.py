@@ -10,6 +10,7 @@ from . import shell
 from .drawing import draw_all, split_properties
 from .map_properties import band_of
 from .presets import ACOUSTICS_PT_bake_presets, ACOUSTICS_PT_map_presets
+from .words import said
 
 
 class Output:
@@ -93,7 +94,8 @@ class Map:
         if settings.map_range == "FIXED":
             unit = unit_of(settings.map_quantity, band_of(settings))
             for name, label in (("map_minimum", "Lowest"), ("map_maximum", "Highest")):
-                layout.prop(settings, name, text=f"{label} ({unit})" if unit else label)
+                text = f"{said(label)} ({unit})" if unit else said(label)
+                layout.prop(settings, name, text=text, translate=False)
         draw_all(layout, settings, "map_palette", "map_lines", "map_opacity", "probe_emitters")
 
 

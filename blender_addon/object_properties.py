@@ -8,6 +8,16 @@ from bpy.types import PropertyGroup
 
 # Object types whose evaluated form is a surface.
 SOLID_TYPES = ("MESH", "CURVE", "SURFACE", "FONT", "META")
+SURFACES = (
+    ("SOLID", "Solid", "The object as it is modelled reflects and blocks sound"),
+    (
+        "SIMPLIFIED",
+        "Simplified",
+        "The convex hull of the object, of the material with the most faces: for plants, chairs and other "
+        "things whose detail is finer than a hand",
+    ),
+    ("IGNORED", "Ignored", "Sound passes through, also through what the object instances"),
+)
 
 
 class SilencedStrip(PropertyGroup):
@@ -34,16 +44,7 @@ class ObjectAcoustics(PropertyGroup):
     surface: EnumProperty(
         name="Surface",
         description="What sound meets where this object is",
-        items=(
-            ("SOLID", "Solid", "The object as it is modelled reflects and blocks sound"),
-            (
-                "SIMPLIFIED",
-                "Simplified",
-                "The convex hull of the object, of the material with the most faces: for plants, chairs and other "
-                "things whose detail is finer than a hand",
-            ),
-            ("IGNORED", "Ignored", "Sound passes through, also through what the object instances"),
-        ),
+        items=SURFACES,
         default="SOLID",
         options=set(),
         override={"LIBRARY_OVERRIDABLE"},

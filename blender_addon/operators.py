@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from types import ModuleType
 from typing import ClassVar
@@ -17,6 +18,8 @@ from .jobs import Running, Wish, begin
 from .words import said
 
 TICK_S = 0.1
+SHOW_S = 0.5  # between two drawings of the progress: these take Blender longer than all else that happens in a tick
+TAB = "Acoustics"  # of the sidebar, where the progress is shown
 MAX_REPORTS = 5  # warnings that are shown one by one; the panel lists all
 
 
@@ -51,6 +54,7 @@ class JobOperator:
 
     bl_options = {"UNDO"}
     kind: ClassVar[str]
+    _shown: tuple[str, float] = ("", 0.0)  # the progress, and when that was
 
     @classmethod
     def poll(cls, context: Context) -> bool:
@@ -93,8 +97,8 @@ class JobOperator:
             running.worker.cancel()
         elif event.type != "TIMER":
             return {"PASS_THROUGH"}
-        if running.poll():
-            self._show(context)
+        running.poll()
+        self._show(context)
         if running.worker.running:
             return {"RUNNING_MODAL" if event.type == "ESC" else "PASS_THROUGH"}
         try:
@@ -125,19 +129,25 @@ class JobOperator:
         return Activity.running
 
     def _show(self, context: Context) -> None:
-        running = self._running
-        text = f"{said(self.bl_label)}: {running.text}  ({said('Esc cancels')})"
-        context.workspace.status_text_set(text)
-        redraw(context)
+        """Show the progress where it has changed: in the status bar and the sidebars, with nothing else drawn anew."""
+        text, now = self._running.text, time.monotonic()
+        if text == self._shown[0] or now < self._shown[1] + SHOW_S:
+            return
+        self._shown = text, now
+        context.workspace.status_text_set(f"{said(self.bl_label)}: {text}  ({said('Esc cancels')})")
+        for area in view_areas(context):
+            for region in area.regions:
+                if region.type == "UI" and region.active_panel_category == TAB:
+                    region.tag_redraw()
 
     def _failed(self, error: UserError) -> set[str]:
-        self.report({"ERROR"}, error.message)
+        self.report({"ERROR"}, said(error.message))
         return {"CANCELLED"}
 
     def _finished(self, context: Context, running: Running) -> set[str]:
         Activity.warn(context.scene, running.warnings)
         for message, _ in Activity.warnings[:MAX_REPORTS]:
-            self.report({"WARNING"}, message)
+            self.report({"WARNING"}, said(message))
         more = len(Activity.warnings) - MAX_REPORTS
         if more > 0:
             self.report({"WARNING"}, said(f"{more} more warnings are listed in the Acoustics tab"))
@@ -215,7 +225,7 @@ class ACOUSTICS_OT_clear(Operator):
         sheet.clear(context.scene)
         self._views().clear()
         for message, _ in strips.restore(context.scene):
-            self.report({"WARNING"}, message)
+            self.report({"WARNING"}, said(message))
         Activity.warn(context.scene)
         return {"FINISHED"}
 
@@ -226,6 +236,7 @@ class ACOUSTICS_OT_show_map(Operator):
     bl_idname = "acoustics.show_map"
     bl_label = "Show the Map"
     bl_description = "Let Solid shading show textures, among them the map, in all 3D views"
+    bl_options = {"UNDO"}
 
     @classmethod
     def poll(cls, context: Context) -> bool:
@@ -273,7 +284,10 @@ class VIEW3D_MT_acoustics(bpy.types.Menu):
                 self.layout.separator()
             else:
                 name, icon = part
-                self.layout.operator(name, icon=icon)
+                if name in CHOICES:
+                    self.layout.operator_menu_enum(name, CHOICES[name], icon=icon)
+                else:
+                    self.layout.operator(name, icon=icon)
 
 
 # What stands in the menu, and so in the search; None is a line.
@@ -295,9 +309,11 @@ MENU = (
     None,
     ("acoustics.set_listener", "CAMERA_DATA"),
     ("acoustics.choose_sound", "FILE_SOUND"),
+    ("acoustics.set_surface", "MOD_SOLIDIFY"),
     ("acoustics.find_material", "VIEWZOOM"),
     ("acoustics.edit_material", "GREASEPENCIL"),
 )
+CHOICES = {"acoustics.set_surface": "surface"}  # of these, what is chosen in a menu of their own
 
 
 def free(operator: type[Operator], context: Context, reason: str | None) -> bool:
@@ -314,18 +330,22 @@ def free(operator: type[Operator], context: Context, reason: str | None) -> bool
 
 
 def views(context: Context) -> Iterator[bpy.types.Space]:
-    """The 3D views of all windows."""
+    """The 3D views of all windows, those included that other editors hide."""
     for window in context.window_manager.windows:
         for area in window.screen.areas:
             yield from (space for space in area.spaces if space.type == "VIEW_3D")
 
 
-def redraw(context: Context) -> None:
-    """Have the panels drawn anew that show the progress."""
+def view_areas(context: Context) -> Iterator[bpy.types.Area]:
+    """The areas of all windows that show a 3D view."""
     for window in context.window_manager.windows:
-        for area in window.screen.areas:
-            if area.type == "VIEW_3D":
-                area.tag_redraw()
+        yield from (area for area in window.screen.areas if area.type == "VIEW_3D")
+
+
+def redraw(context: Context) -> None:
+    """Have all 3D views drawn anew, with their sidebars."""
+    for area in view_areas(context):
+        area.tag_redraw()
 
 
 def draw_menu(self: bpy.types.Menu, _context: Context) -> None:

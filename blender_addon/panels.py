@@ -11,7 +11,7 @@ import bpy
 from bpy.types import Context, Panel, UILayout
 
 from . import checklist, drawing, folds, lines, sheet, strips
-from .operators import Activity
+from .operators import TAB, Activity
 from .refine import Outcome
 from .words import said
 
@@ -21,7 +21,7 @@ MAX_ROWS = 8  # Speakers, findings and warnings that are listed; more are counte
 class _Sidebar:
     bl_space_type = "VIEW_3D"
     bl_region_type = "UI"
-    bl_category = "Acoustics"
+    bl_category = TAB
 
 
 class _Part(_Sidebar):
@@ -81,6 +81,8 @@ class ACOUSTICS_PT_check(_Sidebar, Panel):
         for item in speakers[:MAX_ROWS]:
             draw_speaker(column, item)
         drawing.draw_more(column, len(speakers), MAX_ROWS)
+        if speakers:
+            column.operator("acoustics.add_speaker", icon="ADD")
         found = list(islice(checklist.findings(scene), MAX_ROWS + 1))
         for finding in found[:MAX_ROWS]:
             draw_finding(layout, finding)
@@ -106,6 +108,7 @@ class ACOUSTICS_PT_materials(_Part, Panel):
             row = column.row(align=True)
             text = f"{material.name} → {drawing.choice_text(material, settings)}"
             row.label(text=text, icon="MATERIAL", translate=False)
+            row.enabled = material.is_editable
             row.operator("acoustics.find_material", text="", icon="VIEWZOOM").material = material.name
         drawing.draw_more(column, len(materials), 2 * MAX_ROWS)
 

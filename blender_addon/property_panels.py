@@ -10,6 +10,7 @@ from naf_core.bands import BANDS_HZ
 from . import drawing, folds
 from .object_properties import has_surface
 from .presets import ACOUSTICS_PT_material_presets, ACOUSTICS_PT_speaker_presets
+from .words import said
 
 
 class _Properties:
@@ -143,9 +144,9 @@ def draw_bands(layout: UILayout, own: bpy.types.PropertyGroup) -> None:
     for name in names:
         column = layout.column(align=True)
         for band, hertz in enumerate(BANDS_HZ):
-            label = own.bl_rna.properties[name].name
+            label = said(own.bl_rna.properties[name].name)
             text = f"{hertz:g} Hz" if band else f"{label}  {hertz:g} Hz"
-            column.prop(own, name, index=band, text=text, slider=True)
+            column.prop(own, name, index=band, text=text, slider=True, translate=False)
     layout.prop(own, "transmits")
 
 

@@ -156,6 +156,7 @@ class ACOUSTICS_OT_response_view(QuestionOperator, Operator):
     """Show the impulse response of a Speaker."""
 
     bl_idname = "acoustics.response_view"
+    bl_options = {"UNDO"}
     bl_label = "Impulse Response"
     bl_description = "Show how the sound of a Speaker dies away at the listener: decay curves, spectrogram, numbers"
 

@@ -40,6 +40,32 @@ def test_an_empty_file_says_what_it_lacks_and_each_is_mended(sound_path: Path, t
     assert texts() == []
 
 
+def test_a_linked_material_is_told_and_not_offered(scene, tmp_path: Path) -> None:
+    library = tmp_path / "library.blend"
+    far = bpy.data.materials.new("Zzz")
+    bpy.data.libraries.write(str(library), {far}, fake_user=True)
+    bpy.data.materials.remove(far)
+    with bpy.data.libraries.load(str(library), link=True) as (_, wanted):
+        wanted.materials = ["Zzz"]
+    room = bpy.data.objects["Room"].data.materials
+    room.append(bpy.data.materials["Zzz"])
+    (finding,) = [f for f in checklist.findings(scene) if "Zzz" in f.text]
+    assert finding.remedy is None
+    room.append(bpy.data.materials.new("Qqq"))
+    mend("“Qqq” and 1 more materials", preset="concrete")
+
+
+def test_many_objects_are_simplified_at_once(scene, box: Callable) -> None:
+    chairs = [box(f"Chair {number}") for number in range(3)]
+    for item in bpy.context.view_layer.objects:
+        item.select_set(item in chairs)
+    assert bpy.ops.acoustics.set_surface(surface="IGNORED") == {"FINISHED"}
+    assert [item.acoustics.surface for item in chairs] == ["IGNORED"] * 3
+    assert bpy.data.objects["Room"].acoustics.surface == "SOLID"
+    bpy.ops.object.select_all(action="DESELECT")
+    assert not bpy.ops.acoustics.set_surface.poll()
+
+
 def test_a_camera_of_the_scene_is_taken_before_a_new_one_is_made(camera: Callable) -> None:
     item = camera("Head")
     bpy.context.scene.camera = None

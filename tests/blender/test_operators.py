@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
 
 import bpy
 import pytest
 
-from blender_addon import jobs, sheet, strips
+from blender_addon import jobs, operators, sheet, strips
 from blender_addon.operators import Activity
 from naf_core.errors import UserError
 
@@ -237,3 +238,31 @@ def test_names_that_people_call() -> None:
         assert getattr(bpy.ops.acoustics, name).get_rna_type().description
     assert bpy.types.ACOUSTICS_PT_main.bl_category == "Acoustics"
     assert "draw_menu" in {entry.__name__ for entry in bpy.types.VIEW3D_MT_object._dyn_ui_initialize()}
+
+
+def test_progress_is_drawn_now_and_then_and_in_our_sidebars_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn, said, now = [], [], [100.0]
+
+    def region(kind: str, tab: str) -> SimpleNamespace:
+        return SimpleNamespace(type=kind, active_panel_category=tab, tag_redraw=lambda: drawn.append((kind, tab)))
+
+    regions = [region("WINDOW", "UNSUPPORTED"), region("UI", "Acoustics"), region("UI", "View")]
+    areas = [SimpleNamespace(type=kind, regions=regions) for kind in ("VIEW_3D", "OUTLINER")]
+    context = SimpleNamespace(
+        window_manager=SimpleNamespace(windows=[SimpleNamespace(screen=SimpleNamespace(areas=areas))]),
+        workspace=SimpleNamespace(status_text_set=said.append),
+    )
+    monkeypatch.setattr(operators.time, "monotonic", lambda: now[0])
+    job = operators.JobOperator()
+    job.bl_label, job._running = "Bake", SimpleNamespace(text="10%")
+    job._show(context)
+    assert drawn == [("UI", "Acoustics")] and "10%" in said[-1]
+    job._running.text, now[0] = "11%", 100.1
+    job._show(context)
+    assert len(said) == 1
+    now[0] = 101.0
+    job._show(context)
+    assert len(said) == len(drawn) == 2 and "11%" in said[-1]
+    now[0] = 105.0
+    job._show(context)  # nothing new
+    assert len(said) == len(drawn) == 2
