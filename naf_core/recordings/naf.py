@@ -92,15 +92,37 @@ class Naf(nn.Module):
 
         ``direction`` (n,) is the number of the head's.
         """
-        first, skip = (layer(places)[:, None] for layer in self.from_places)
+        first, skip = self._of_places(places, direction)
+        told, again = (layer(pixels)[:, None] for layer in self.from_pixels)
+        return self._deeper(first[..., None, :] + told, skip[..., None, :] + again)
+
+    def whole(self, places: torch.Tensor, direction: torch.Tensor, pixels: torch.Tensor, rows: int) -> torch.Tensor:
+        """As `forward`, without gradients, for ``pixels`` (m, k) that are those of all pairs, ``rows`` at a time.
+
+        What the first layer and the skip make of places is made once a pair, and of pixels once for all pairs.
+        """
+        first, skip = (part.flatten(0, 1) for part in self._of_places(places, direction))
         told, again = (layer(pixels) for layer in self.from_pixels)
-        hidden = (first + told + self.direction[direction][:, None])[:, None] + self.ear[:, None]
+        result = torch.empty(len(first), len(pixels), device=pixels.device)
+        for row in range(len(first)):
+            for start in range(0, len(pixels), rows):
+                part = slice(start, start + rows)
+                result[row, part] = self._deeper(first[row] + told[part], skip[row] + again[part])
+        return result.reshape(len(places), -1, len(pixels))
+
+    def _of_places(self, places: torch.Tensor, direction: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the first layer, and the skip, make of pairs ``places`` (n, k): (n, channels, width) each."""
+        first, skip = (layer(places)[:, None] for layer in self.from_places)
+        return first + self.direction[direction][:, None] + self.ear, skip.expand(-1, len(self.ear), -1)
+
+    def _deeper(self, hidden: torch.Tensor, skip: torch.Tensor) -> torch.Tensor:
+        """Values (...) of what the first layer has made, ``hidden`` (..., width), and of what goes into the skip."""
         hidden = nn.functional.leaky_relu(hidden, _SLOPE)
         for number, layer in enumerate(self.layers):
             hidden = layer(hidden)
             if number == self.skip_at:
-                hidden = hidden + (skip + again)[:, None]
-            hidden = nn.functional.leaky_relu(hidden, _SLOPE)
+                hidden = hidden + skip
+            hidden = nn.functional.leaky_relu(hidden, _SLOPE, inplace=not self.training)
         return self.out(hidden)[..., 0]
 
 

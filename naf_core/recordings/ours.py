@@ -16,7 +16,7 @@ import numpy as np
 from scipy import fft
 
 from naf_core.air import Air
-from naf_core.bands import N_BANDS
+from naf_core.bands import BAND_EDGES_HZ, N_BANDS
 from naf_core.errors import UserError
 from naf_core.recorded import (
     DIRECT,
@@ -34,7 +34,7 @@ from naf_core.recorded import (
 from naf_core.recordings.decays import Decays, read_decays
 from naf_core.recordings.method import Tell
 from naf_core.recordings.recordingset import RecordingSet
-from naf_core.recordings.regression import SHAPES, choose, solve
+from naf_core.recordings.regression import SHAPES, choose, left_out_changes, solve
 from naf_core.recordings.shaping import COLOURS, LARGEST_STEP, SETTLED, Voice, lateness, mean_sound
 from naf_core.recordings.spectrogram import BINS, HOP, spectra
 from naf_core.response import FRAME_EDGES, FRAME_WIDTHS, N_FRAMES, EnergyResponse
@@ -145,10 +145,13 @@ def learn(
     )
     like = kernel.between(pairs, pairs)
     left_part, right_part = _fewer(weights, like, values - constant - np.log(distance)[:, None, None] * trend)
-    told = constant + np.log(distance)[:, None, None] * trend
-    told += (like @ left_part @ right_part.reshape(len(right_part), -1)).reshape(values.shape)
-    # Logarithms scatter, and the mean energy of what scatters is more than that of its mean logarithm.
-    scatter = np.log(np.exp(reflected - common - in_frames(told)).mean(axis=0))
+    rows, errors = left_out_changes(kernel, amplitudes, pairs, distance, _turned(values), seed)
+    told = values[rows] - _turned(errors, back=True)
+    scatter = _scatter(
+        np.concatenate([direct[rows, :, None], reflected[rows]], axis=-1),
+        np.concatenate([(common_direct + told[..., DIRECT])[..., None], common + in_frames(told)], axis=-1),
+        train.sample_rate,
+    )
     emitters, of_e = np.unique(train.emitters, axis=0, return_inverse=True)
     listeners, of_l = np.unique(train.listeners, axis=0, return_inverse=True)
     box = _box(train, scene)
@@ -160,15 +163,28 @@ def learn(
         left_part,
         right_part,
         trend,
-        common + in_frames(constant) + np.minimum(scatter, _MOST_SCATTER),
+        common + in_frames(constant) + scatter[:, 1:],
         rate,
-        common_direct + constant[:, DIRECT],
+        common_direct + constant[:, DIRECT] + scatter[:, 0],
         box,
         fitted_absorption(rate, box, train.speed_of_sound),
         train.speed_of_sound,
         scene,
     )
     return field, left
+
+
+def _scatter(true: np.ndarray, told: np.ndarray, sample_rate: int) -> np.ndarray:
+    """What to add (8, 1 + N_FRAMES) to logarithms of energies that scatter about those ``told``, from the ``true`` ones.
+
+    Both (N, 8, 1 + N_FRAMES), the direct sound first. The mean energy of what scatters is more than that of its mean
+    logarithm: bands scatter each on their own, and a sound has all of them. What they have in common is how loud one
+    recording is in that frame, which a few loud ones do not decide for all: of that the mean logarithm counts.
+    """
+    width = np.diff(np.minimum(BAND_EDGES_HZ, 0.5 * sample_rate))[:, None]
+    whole = np.log((np.exp(true) * width).sum(axis=1) / (np.exp(told) * width).sum(axis=1))
+    apart = np.log(np.exp(true - told - whole[:, None]).mean(axis=0))
+    return np.clip(apart + whole.mean(axis=0), -_MOST_SCATTER, _MOST_SCATTER)
 
 
 def fitted_absorption(rate: np.ndarray, box: np.ndarray, speed_of_sound: float) -> np.ndarray:

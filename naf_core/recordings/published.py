@@ -22,7 +22,7 @@ _FORMAT = "acoustic-fields published NAF 1"
 _AROUND = 0.25  # m of grid around the outermost positions
 _STEADY = 0.1  # added to deviations of log-magnitudes
 _DEVIATIONS = 3.0  # by which normalised values are divided
-_PIXELS = 16_384  # a step of answering
+_ROWS = 8192  # values a step of answering or of training: what the network makes of them stays in the cache
 _EVERY = 10  # epochs between checkpoints
 _LONGEST = 30 * RATE  # samples
 _DAMAGE = (OSError, ValueError, TypeError, KeyError, RuntimeError, RecursionError)
@@ -33,6 +33,7 @@ class PublishedNaf:
 
     ``checkpoint`` is a file from which training goes on where it exists and that it writes as it goes. ``phase`` is one
     of PHASES. ``stride`` answers for every so many bins and frames only, and interpolates. ``device`` is torch's name.
+    ``half`` computes the layers in bfloat16; None does so where the processor has it.
     """
 
     name = "published NAF"
@@ -44,11 +45,13 @@ class PublishedNaf:
         phase: str = "direct",
         stride: int = 1,
         device: str = "cpu",
+        half: bool | None = None,
         **settings: float,
     ) -> None:
         if phase not in PHASES:
             raise UserError(f"There is no phase “{phase}”: choose one of {', '.join(PHASES)}.")
         self.seed, self.checkpoint, self.phase, self.stride, self.device = seed, checkpoint, phase, stride, device
+        self.half = has_bfloat16() if half is None else half
         self.config = NafConfig(**settings)
         self.network: Naf | None = None
         self.losses: list[float] = []
@@ -92,15 +95,9 @@ class PublishedNaf:
         pixel = (bins[:, None] * frames + times).ravel()
         where = [torch.tensor(np.asarray(p), dtype=torch.float32, device=self.device) for p in (emitters, listeners)]
         heads = torch.tensor(head_directions(rotations), device=self.device)
-        answer = torch.empty(len(heads), channels, len(pixel))
-        with torch.inference_mode():
-            places = self.network.places(*where)
-            for start in range(0, len(pixel), _PIXELS):
-                rows = slice(start, start + _PIXELS)
-                told = self.network.pixels(self._coordinates(torch.tensor(pixel[rows], device=self.device)))[None]
-                for one in range(len(heads)):
-                    this = slice(one, one + 1)
-                    answer[this, :, rows] = self.network(places[this], heads[this], told).cpu()
+        with torch.inference_mode(), self._half():
+            told = self.network.pixels(self._coordinates(torch.tensor(pixel, device=self.device)))
+            answer = self.network.whole(self.network.places(*where), heads, told, _ROWS).float().cpu()
         values = answer.numpy().reshape(-1, channels, len(bins), len(times))
         values = _between(_between(values, bins, BINS, 2), times, frames, 3)
         return (values * (_DEVIATIONS * self._deviation) + self._mean).astype(np.float32)
@@ -142,6 +139,10 @@ class PublishedNaf:
         result.network.eval()
         return result
 
+    def _half(self) -> torch.autocast:
+        """Layers in bfloat16, sums and weights in single precision, where the processor is faster so."""
+        return torch.autocast(self.device.split(":")[0], torch.bfloat16, enabled=self.half)
+
     def _build(self) -> None:
         self.network = Naf(self.config, self._bounds, self._shape[0]).to(self.device)
 
@@ -166,19 +167,23 @@ class PublishedNaf:
             group["lr"] = config.rate * (config.last_rate / config.rate) ** (epoch / max(config.epochs, 1))
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
         batches = list(torch.randperm(len(wanted), generator=generator).split(config.batch))
-        total = 0.0
+        channels, total = wanted.shape[1], 0.0
+        together = max(_ROWS // (channels * config.points), 1)  # responses of which gradients are summed
         for number, rows in enumerate(batches):
             pixel = torch.randint(wanted.shape[-1], (len(rows), config.points), generator=generator).to(self.device)
             noise = config.jitter * torch.randn(2, len(rows), 3, generator=generator).to(self.device)
             rows = rows.to(self.device)
-            places = self.network.places(where[0][rows] + noise[0], where[1][rows] + noise[1])
-            found = self.network(places, heads[rows], self.network.pixels(self._coordinates(pixel)))
-            target = torch.gather(wanted[rows], 2, pixel[:, None].expand(-1, wanted.shape[1], -1))
-            loss = torch.nn.functional.mse_loss(found, target)
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            for part in torch.arange(len(rows), device=self.device).split(together):
+                these = rows[part]
+                with self._half():
+                    places = self.network.places(where[0][these] + noise[0, part], where[1][these] + noise[1, part])
+                    found = self.network(places, heads[these], self.network.pixels(self._coordinates(pixel[part])))
+                target = torch.gather(wanted[these], 2, pixel[part, None].expand(-1, channels, -1))
+                loss = torch.square(found - target).sum() / (len(rows) * channels * config.points)
+                loss.backward()
+                total += float(loss.detach()) * len(rows)
             optimizer.step()
-            total += float(loss.detach()) * len(rows)
             if progress is not None:
                 progress((epoch + (number + 1) / len(batches)) / config.epochs)
         return total / len(wanted)
@@ -249,6 +254,12 @@ class PublishedNaf:
         self._build()
         parameters = {k.removeprefix("network."): v for k, v in arrays.items() if k.startswith("network.")}
         self.network.load_state_dict({k: torch.tensor(v) for k, v in parameters.items()})
+
+
+def has_bfloat16() -> bool:
+    """Whether the processor multiplies in bfloat16."""
+    found = torch.cpu.get_capabilities()
+    return any(found.get(key, False) for key in ("amx_bf16", "avx512_bf16", "bf16"))
 
 
 def _states(network: Naf, optimizer: torch.optim.Optimizer | None) -> Iterator[tuple[str, dict[str, torch.Tensor]]]:

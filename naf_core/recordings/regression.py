@@ -47,7 +47,7 @@ def choose(
     ``pairs`` (N, 6), ``distance`` (N,) m, ``values`` (N, 8, C). The last is the error that is left, over that without
     any kernel: the mean over the changes of the ratio of absolute errors.
     """
-    rows = np.sort(np.random.default_rng(seed).permutation(len(pairs))[:_MOST_LEFT_OUT])
+    rows = _drawn(len(pairs), seed)
     pairs, values = pairs[rows], values[rows]
     count, _, changes = values.shape
     fixed = _fixed(distance[rows])
@@ -70,6 +70,21 @@ def choose(
     return best
 
 
+def left_out_changes(
+    kernel: Kernel, amplitudes: np.ndarray, pairs: np.ndarray, distance: np.ndarray, values: np.ndarray, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The recordings (n,) that `choose` has left out in turn, and the errors (n, 8, C) of what is told of each then."""
+    rows = _drawn(len(pairs), seed)
+    pairs, values = pairs[rows], values[rows]
+    like, fixed = kernel.between(pairs, pairs), _fixed(distance[rows])
+    errors = np.empty(values.shape)
+    for amplitude in np.unique(amplitudes):
+        which = amplitudes == amplitude
+        part = values[..., which]
+        errors[..., which] = left_out(fixed + amplitude * like, part.reshape(len(part), -1)).reshape(part.shape)
+    return rows, errors
+
+
 def solve(
     kernel: Kernel, amplitudes: np.ndarray, pairs: np.ndarray, distance: np.ndarray, values: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -84,6 +99,11 @@ def solve(
         )
     trend = _TREND * np.einsum("n,nbc->bc", np.log(distance), found)
     return found * amplitudes, trend, _MEAN * found.sum(axis=0)
+
+
+def _drawn(count: int, seed: int) -> np.ndarray:
+    """Those of ``count`` recordings among which kernels are chosen."""
+    return np.sort(np.random.default_rng(seed).permutation(count)[:_MOST_LEFT_OUT])
 
 
 def _fixed(distance: np.ndarray) -> np.ndarray:
