@@ -34,12 +34,22 @@ _MAKERS: dict[str, tuple[Callable[[Site], None], float]] = {
 }
 WIDE_KINDS = {kind: share for kind, (_, share) in _MAKERS.items()}
 _FEWEST = 50  # triangles
+_STREAM = 0x51DE  # of random numbers: another than that of the plain rooms
+
+
+def kind_of(seed: int) -> str:
+    """The kind of the wide room of ``seed``."""
+    return _draw_kind(np.random.default_rng([seed, _STREAM]))
+
+
+def _draw_kind(rng: np.random.Generator) -> str:
+    return str(rng.choice(list(WIDE_KINDS), p=list(WIDE_KINDS.values())))
 
 
 def make_site(seed: int, kind: str | None = None) -> tuple[str, Site, Air]:
     """The kind of the wide room of ``seed``, all that bounds it, and its air."""
-    rng = np.random.default_rng([seed, 0x51DE])
-    chosen = str(rng.choice(list(WIDE_KINDS), p=list(WIDE_KINDS.values())))
+    rng = np.random.default_rng([seed, _STREAM])
+    chosen = _draw_kind(rng)
     kind = kind or chosen
     # From bare concrete to a studio.
     site = Site(rng, mood=between(rng, 0.012, 0.45))
