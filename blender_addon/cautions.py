@@ -95,7 +95,7 @@ def _playback(scene: bpy.types.Scene) -> Iterator[Finding]:
     """What keeps baked strips from being heard as they are."""
     if not any(strips.own_strips(scene)):
         return
-    if scene.use_audio or scene.audio_volume <= 0.0:  # the first means muted
+    if not scene.use_audio or scene.audio_volume <= 0.0:
         yield Finding("Playback is mute", fix("PLAYBACK", "Unmute"))
     elif scene.sync_mode != "AUDIO_SYNC":
         yield Finding("Playback may fall behind the sound", fix("SYNC", "Sync to Audio"))

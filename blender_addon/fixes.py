@@ -93,7 +93,7 @@ class ACOUSTICS_OT_add_speaker(_SoundOperator, Operator):
     bl_description = "Add a Speaker at the 3D cursor that plays a sound file from the current frame on"
 
     level: FloatProperty(
-        name="Level (dB(A) at 1 m)",
+        name="Level (dB(A))",
         description="Average loudness in dB(A), 1 m away in the open: a calm voice has 55, an orchestra 90",
         default=70.0,
         min=0.0,

@@ -122,7 +122,7 @@ def _go(context: Context, _item: None) -> None:
 
 
 def _playback(context: Context, _item: None) -> None:
-    context.scene.use_audio = False  # which means muted
+    context.scene.use_audio = True
     context.scene.audio_volume = context.scene.audio_volume or 1.0
 
 

@@ -50,7 +50,7 @@ class ObjectAcoustics(PropertyGroup):
         override={"LIBRARY_OVERRIDABLE"},
     )
     level: FloatProperty(
-        name="Level (dB(A) at 1 m)",
+        name="Level (dB(A))",
         description=(
             "Average loudness of the sound in dB(A), 1 m away in the open at full volume. A calm voice has "
             "55, a raised one 70, an orchestra 90"

@@ -73,8 +73,9 @@ def test_a_speaker_in_the_head_is_told(scene) -> None:
 
 
 def test_what_playback_would_spoil(scene) -> None:
-    for changes, words in (({"use_audio": True}, "mute"), ({"audio_volume": 0.0}, "mute"), ({}, "fall behind")):
-        scene.use_audio, scene.audio_volume, scene.sync_mode = False, 1.0, "NONE"
+    assert scene.use_audio, "a new scene is heard"
+    for changes, words in (({"use_audio": False}, "mute"), ({"audio_volume": 0.0}, "mute"), ({}, "fall behind")):
+        scene.use_audio, scene.audio_volume, scene.sync_mode = True, 1.0, "NONE"
         for name, value in changes.items():
             setattr(scene, name, value)
         assert not any(words in text for text in texts())  # nothing is baked yet

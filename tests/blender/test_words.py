@@ -14,6 +14,7 @@ import pytest
 import blender_addon
 import naf_core
 from blender_addon import presets, words
+from naf_core.materials import CATALOGUE, GROUPS
 
 SOURCES = [file for file in sorted(Path(blender_addon.__file__).parent.glob("*.py")) if file.stem != "command"]
 LANGUAGES = sorted(file.stem for file in words.FOLDER.glob("*.json"))
@@ -58,7 +59,7 @@ FUNCTIONS = {
 CORE = Path(naf_core.__file__).parent
 SPEAKING = (
     *("answers", "bake", "crew", "delivery", "export", "field", "findings", "floormap", "hrir", "impulses", "job"),
-    *("painting", "picture", "recorded", "refinement", "refining", "sound", "source", "standing"),
+    *("painting", "picture", "recorded", "refinement", "refining", "sound", "source", "standing", "sureness"),
     *("soundness", "stemfile", "stems"),
 )
 AMONG_PROGRAMS = re.compile(
@@ -106,7 +107,8 @@ def named_by_blender() -> set[tuple[str, str]]:
 
 def read_by_people() -> set[tuple[str, str]]:
     """Part and text of what the source draws, warns of and refuses; texts with values in them become sentences."""
-    found = {("interface", file.stem.replace("_", " ")) for file in Path(presets._SHIPPED).rglob("presets/*/*/*.py")}
+    found = {("interface", name) for name in (*GROUPS, *(material.name for material in CATALOGUE.values()))}
+    found |= {("interface", file.stem.replace("_", " ")) for file in Path(presets._SHIPPED).rglob("presets/*/*/*.py")}
     for source in SOURCES:
         tree = ast.parse(source.read_text(encoding="utf-8"))
         for node in ast.walk(tree):

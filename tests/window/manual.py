@@ -71,6 +71,7 @@ def manual() -> Steps:
     yield from keep("blender")
     cuts["blender"] = (0, 0, hand.window.width, hand.window.height)
     yield from keep("baked", "UI")
+    yield from presets(hand, keep, cuts)
     yield from views(hand, keep, cuts)
 
     # The strips.
@@ -114,14 +115,28 @@ def manual() -> Steps:
     Path(CUTS).write_text(json.dumps(cuts))
 
 
+def presets(hand: Hand, keep: Callable[..., Steps], cuts: dict) -> Steps:
+    """The presets of a bake, as the head of their panel opens them."""
+    view = hand.region("WINDOW")
+    x, y = view.x + view.width // 2, view.y + view.height // 2
+    hand.move(x, y)
+    yield 0.3
+    with bpy.context.temp_override(window=hand.window, area=hand.area(), region=view):
+        bpy.ops.wm.call_panel(name="ACOUSTICS_PT_bake_presets", keep_open=True)
+    yield from keep("presets")
+    cuts["presets"] = (x - 130, hand.window.height - y - 30, 300, 420)
+    yield from hand.key("ESC")
+
+
 def views(hand: Hand, keep: Callable[..., Steps], cuts: dict) -> Steps:
     """The probe over the floor, and the impulse response."""
+    from bl_ext.user_default.acoustic_fields import lines
     from bl_ext.user_default.acoustic_fields import views as shown
     from bl_ext.user_default.acoustic_fields.probe_tool import ACOUSTICS_OT_probe
 
     yield from hand.press("acoustics.probe")
     view = hand.region("WINDOW")
-    hand.move(view.x + view.width // 3, view.y + view.height // 2)
+    hand.move(view.x + int(0.335 * view.width), view.y + int(0.655 * view.height))  # the floor of the living room
     yield from hand.until(lambda: ACOUSTICS_OT_probe.values, LONGEST_BAKE, "a reading")
     yield from keep("probe")
     yield from hand.key("ESC")
@@ -131,6 +146,12 @@ def views(hand: Hand, keep: Callable[..., Steps], cuts: dict) -> Steps:
     (OUT / "response.png").write_bytes(picture.packed_file.data)
     cuts["response"] = (0, 0, *picture.size)
     yield from hand.key("ESC")  # the popover
+    yield from hand.press("acoustics.show_lines")
+    yield from hand.until(lines.shown, LONGEST_BAKE, "lines of sound")
+    yield from keep("lines")
+    bpy.ops.acoustics.show_lines("INVOKE_DEFAULT")  # hides them
+    hand.move(300, 400)  # off the button, whose tooltip would be on the next picture
+    yield 0.5
 
 
 work(manual())

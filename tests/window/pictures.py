@@ -15,7 +15,7 @@ from tests.window import tool
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 FOLDER = ROOT / "docs/pictures"
-PHOTOGRAPHS = {"blender", "probe"}  # with too many colours for a small PNG
+PHOTOGRAPHS = {"blender", "lines", "probe"}  # with too many colours for a small PNG
 LARGEST = 1280  # pixels of a side of these
 
 
