@@ -33,6 +33,7 @@ from naf_core.standing import misplaced
 from naf_core.states import States
 from naf_core.stemfile import StemFile, StemWriter
 from naf_core.stems import FOLDER, StemStore
+from naf_core.sureness import sureness
 from naf_core.tracks import write_tracks
 
 
@@ -91,6 +92,10 @@ class _Bake:
             self.field = self.rooms.fields[0]
             for message, object_name in (misplaced if job.recorded is None else outside)(job, self.field):
                 self.warn(message, object_name)
+            self.refined = job.recorded is None and all(map(self.store.refined, job.room.scenes))
+            self.sure = sureness(job, self.field)
+            if self.sure is not None and self.sure.noticeable and not self.refined:
+                self.warn(self.sure.words())
             hearings = self.hearings()
             facts: dict[str, Any] = {"stems": [], "parts": [], "mix": None, "map": None, "impulse_responses": []}
             if job.map is not None:
@@ -235,12 +240,12 @@ class _Bake:
         """Write report.json."""
         job = self.job
         pairs = [report.pair_facts(hearing.opening) for hearing in hearings] or [{} for _ in job.emitters]
-        refined = job.recorded is None and all(map(self.store.refined, job.room.scenes))
         text = {
             "versions": report.versions(),
             "kind": job.kind,
             "seed": job.seed,
-            "scene": {**report.scene_facts(job.scene, job.scene_name, self.field), "refined": refined},
+            "scene": {**report.scene_facts(job.scene, job.scene_name, self.field), "refined": self.refined},
+            "sureness": None if self.sure is None else self.sure.facts(),
             "frames": {"start": job.frame_start, "count": job.n_frames, "fps": job.fps, "duration_s": job.duration},
             "bands_hz": list(report.BANDS_HZ),
             "listener": job.listener.name if job.listener else None,

@@ -33,6 +33,7 @@ class DiffuseField:
         self.level_db, self.slope_db, self.decay = level_db, slope_db, decay
         self.scan_ = SimpleNamespace(positions=np.zeros((7, 3)))
         self.escape = 0.0 if len(scene.triangles) else 1.0
+        self.calibration = None
         self.pairs = 0
 
     @classmethod

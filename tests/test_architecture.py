@@ -44,7 +44,7 @@ LAYERS = (
     ("decoder",),
     ("field", "recorded"),
     ("placed",),
-    ("rooms", "report", "painting", "stems", "standing", "tracks", "findings"),
+    ("rooms", "report", "painting", "stems", "standing", "sureness", "tracks", "findings"),
     ("export", "answers", "refining"),
     ("training", "recordings", "bake"),
     ("worker", "dialogue"),
