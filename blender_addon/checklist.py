@@ -213,8 +213,13 @@ def _lost_strips(scene: bpy.types.Scene, speakers: list[bpy.types.Object]) -> It
 
 
 def materials_of(scene: bpy.types.Scene) -> list[bpy.types.Material]:
-    """Materials in use, without our own and those of Grease Pencil."""
-    return [m for m in bpy.data.materials if m.users and not m.is_grease_pencil and not m.get(sheet.MARK)]
+    """Materials in use, without our own, those of Grease Pencil and linked ones that are overridden here."""
+    overridden = {m.override_library.reference for m in bpy.data.materials if m.override_library is not None}
+    return [
+        m
+        for m in bpy.data.materials
+        if m.users and not m.is_grease_pencil and not m.get(sheet.MARK) and m not in overridden
+    ]
 
 
 _shown: dict[tuple[str, ...], float] = {}  # when objects were last seen in a collection that renders show

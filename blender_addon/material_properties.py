@@ -11,8 +11,9 @@ from naf_core.bands import BANDS_HZ, N_BANDS
 from naf_core.materials import CATALOGUE, DEFAULT, GROUPS
 
 _BAND_NAMES = ", ".join(f"{hz:g} Hz" for hz in BANDS_HZ)
+_KEPT = {"options": set(), "override": {"LIBRARY_OVERRIDABLE"}}  # not animated, and can be changed where it is linked
 # A share of energy in each band.
-_SHARE = {"size": N_BANDS, "min": 0.0, "max": 1.0, "subtype": "NONE", "precision": 2, "step": 1, "options": set()}
+_SHARE = {"size": N_BANDS, "min": 0.0, "max": 1.0, "subtype": "NONE", "precision": 2, "step": 1, **_KEPT}
 
 
 def preset_items() -> list[tuple]:
@@ -47,14 +48,14 @@ class MaterialAcoustics(PropertyGroup):
             ("CUSTOM", "Custom", "Absorption and scattering of your own"),
         ),
         default="GUESS",
-        options=set(),
+        **_KEPT,
     )
     preset: EnumProperty(
         name="Preset",
         description="Material of the catalogue",
         items=PRESETS,
         default=DEFAULT,
-        options=set(),
+        **_KEPT,
     )
     absorption: FloatVectorProperty(
         name="Absorption",
@@ -75,7 +76,7 @@ class MaterialAcoustics(PropertyGroup):
         name="Lets Sound Through",
         description="Some of the sound passes through walls of this material, as its transmission loss says",
         default=False,
-        options=set(),
+        **_KEPT,
     )
     transmission_loss: FloatVectorProperty(
         name="Transmission Loss",
@@ -91,5 +92,5 @@ class MaterialAcoustics(PropertyGroup):
         subtype="NONE",
         precision=0,
         step=100,
-        options=set(),
+        **_KEPT,
     )

@@ -162,7 +162,7 @@ def register() -> None:
         bpy.utils.register_class(cls)
     bpy.types.Scene.acoustics = PointerProperty(type=SceneAcoustics)
     bpy.types.Object.acoustics = PointerProperty(type=ObjectAcoustics, override={"LIBRARY_OVERRIDABLE"})
-    bpy.types.Material.acoustics = PointerProperty(type=MaterialAcoustics)
+    bpy.types.Material.acoustics = PointerProperty(type=MaterialAcoustics, override={"LIBRARY_OVERRIDABLE"})
 
 
 def unregister() -> None:

@@ -53,6 +53,12 @@ def test_a_linked_material_is_told_and_not_offered(scene, tmp_path: Path) -> Non
     assert finding.remedy is None
     room.append(bpy.data.materials.new("Qqq"))
     mend("“Qqq” and 1 more materials", preset="concrete")
+    bpy.data.materials["Zzz"].override_create(remap_local_usages=True)
+    mend("Zzz", preset="brick")
+    bpy.ops.wm.save_mainfile()
+    bpy.ops.wm.open_mainfile(filepath=bpy.data.filepath)
+    (here,) = [material for material in bpy.data.materials if material.override_library]
+    assert (here.acoustics.mode, here.acoustics.preset) == ("PRESET", "brick")
 
 
 def test_many_objects_are_simplified_at_once(scene, box: Callable) -> None:
