@@ -32,7 +32,8 @@ class EarlyReflections:
 
     Each image moves as the emitter does, so its delay, Doppler shift, distance and direction follow from the motion
     of both, every 10 ms and smoothly in between; what walls and air take runs straight from key to key, and so does
-    the level where an image comes into view. The filters of these, and of the ears, change every 40 ms.
+    the level where an image comes into view. The filters of these, and of the ears, change every 40 ms, and so do the
+    delays of the ears.
     """
 
     def __init__(
@@ -93,7 +94,7 @@ class EarlyReflections:
         # Filters change on a grid of the stretch, and have to have begun before the part that is asked for.
         grid = _FILTER_KNOTS * hop
         first = stretch.first + grid * max((start - stretch.first) // grid - 1, 0)
-        knots = first + hop * np.arange(-(-(stop - first) // hop) + 2)
+        knots = first + hop * np.arange(_FILTER_KNOTS * (-(-(stop - first) // grid) + 1) + 1)
         times = self._clock.origin + knots / rate
         gain = np.stack([np.interp(times, self._times, row) for row in self._level])
         heard = np.flatnonzero(gain.any(axis=1))
@@ -126,11 +127,13 @@ class EarlyReflections:
             ears = blend(), blend()
             for image, (towards, late) in enumerate(zip(way, delay, strict=True)):
                 for part, shape, level in pieces(image):
-                    filters, _ = fmt.ears.filters(towards[part][::_FILTER_KNOTS], rate, shape)
-                    places = knots[part, None] - late[part, None] - rate * fmt.ears.delays(towards[part])
+                    coarse = knots[part][::_FILTER_KNOTS]
+                    filters, extra = fmt.ears.filters(towards[part][::_FILTER_KNOTS], rate, shape)
                     for ear, own in enumerate(ears):
-                        wave = line.swept(places[:, ear], hop)
-                        own.add(wave * level, filters[:, ear], part.start // _FILTER_KNOTS)
+                        places = knots[part] - late[part] - rate * np.interp(knots[part], coarse, extra[:, ear])
+                        wave = line.swept(places, hop)
+                        wave *= level
+                        own.add(wave, filters[:, ear], part.start // _FILTER_KNOTS)
             result = np.stack([ear.heard(stop - first) for ear in ears])
         else:
             result = np.zeros((fmt.channels, stop - first), np.float32)

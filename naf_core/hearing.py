@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from threading import Lock
 
 import numpy as np
 
@@ -63,6 +64,7 @@ class Hearing:
     ) -> None:
         self.times, self._ask, self._find, self._beam = np.asarray(times, np.float64), ask, find, beam
         self._legs: dict[int, Leg] = {}
+        self._lock = Lock()  # images and reverberation ask at once
         self._known: dict[int, EnergyResponse] = {}
         parts, places, departures, self.ringing = [], [], [], 0.0
         for number in range(self.legs):
@@ -110,10 +112,11 @@ class Hearing:
 
     def leg(self, number: int) -> Leg:
         """A leg; the last two are kept."""
-        if number not in self._legs:
-            self._legs = {known: leg for known, leg in self._legs.items() if known >= number - 1}
-            self._legs[number] = self._made(number)
-        return self._legs[number]
+        with self._lock:
+            if number not in self._legs:
+                self._legs = {known: leg for known, leg in self._legs.items() if known >= number - 1}
+                self._legs[number] = self._made(number)
+            return self._legs[number]
 
     def _made(self, number: int) -> Leg:
         keys, count = self._keys(number), len(self.times)

@@ -22,6 +22,7 @@ from naf_core.response import EnergyResponse
 from naf_core.reverb import Reverberation, ring_out
 from naf_core.scene import Emitter, Listener, Trajectory
 from naf_core.source import CUT_FADE, Dry, Source
+from naf_core.threads import together
 
 # What is heard of an emitter, in the order of `Rendering.blocks`.
 PARTS = ("direct", "early", "late")
@@ -163,9 +164,18 @@ class _Parts:
     def heard(self, first: int, last: int) -> np.ndarray:
         """Samples ``first`` up to ``last``, which follow on those asked for before: (last - first, 3, channels)."""
         result = np.empty((last - first, len(PARTS), self._fmt.channels), np.float32)
-        result[:, 2] = self._late.heard(first, last).T
-        result[:, 0] = self._direct.heard(first, last).T
-        result[:, 1] = sum((early.heard(first, last) for early in self._reflections(first, last)), np.float32(0.0)).T
+
+        def late() -> None:
+            result[:, 2] = self._late.heard(first, last).T
+
+        def direct() -> None:
+            result[:, 0] = self._direct.heard(first, last).T
+
+        def early() -> None:
+            reflections = (early.heard(first, last) for early in self._reflections(first, last))
+            result[:, 1] = sum(reflections, np.float32(0.0)).T
+
+        together(late, early, direct)
         return result
 
     def _reflections(self, first: int, last: int) -> list[EarlyReflections]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from math import gcd
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import soundfile
@@ -122,6 +123,7 @@ class Dry:
         self._starts = np.sort(emitter.starts)
         self._played = None if (emitter.pitch == 1.0).all() else Played(emitter)
         self._blocks: OrderedDict[int, np.ndarray] = OrderedDict()
+        self._lock = Lock()  # direct sound and reverberation read at once
 
     def read(self, first: int, last: int) -> np.ndarray:
         """As `Signal.read`."""
@@ -133,18 +135,21 @@ class Dry:
         return result
 
     def _block(self, number: int) -> np.ndarray:
-        if number in self._blocks:
+        with self._lock:
+            if number not in self._blocks:
+                self._blocks[number] = self._made(number)
+                if len(self._blocks) > _KEPT:
+                    self._blocks.popitem(last=False)
             self._blocks.move_to_end(number)
             return self._blocks[number]
+
+    def _made(self, number: int) -> np.ndarray:
         first, last = number * _BLOCK, min((number + 1) * _BLOCK, self._length)
         made = self._placed(first, last)
         if made.any():
             made *= self._fades(first, last)
             made *= volume(self._emitter, self._clock, first, last)
             made *= self._gain
-        self._blocks[number] = made
-        if len(self._blocks) > _KEPT:
-            self._blocks.popitem(last=False)
         return made
 
     def _placed(self, first: int, last: int) -> np.ndarray:

@@ -25,12 +25,13 @@ def process_count() -> int:
     return min(thread_count() + 1, os.cpu_count() or 1)
 
 
-def ahead(work: Callable[[Given], Made], things: Iterable[Given]) -> Iterator[Made]:
-    """``work`` of each of ``things``, in their order; as many are done ahead as there are threads."""
+def ahead(work: Callable[[Given], Made], things: Iterable[Given], most: int | None = None) -> Iterator[Made]:
+    """``work`` of each of ``things``, in their order; as many are done ahead as there are threads, or ``most``."""
     count = thread_count()
     if count == 1:
         yield from map(work, things)
         return
+    count = count if most is None else min(count, most)
     with ThreadPoolExecutor(count) as pool:
         waiting: deque[Future[Made]] = deque()
         for thing in things:
@@ -39,3 +40,8 @@ def ahead(work: Callable[[Given], Made], things: Iterable[Given]) -> Iterator[Ma
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+
+def together(*works: Callable[[], Made]) -> list[Made]:
+    """What all of ``works`` make, done at once where there are threads for that."""
+    return list(ahead(lambda work: work(), works))

@@ -161,3 +161,20 @@ def test_what_walls_take_is_taken():
 def test_no_images_no_sound():
     assert not play(click(), 0.1, still(2.0, 0.0, 0.0), no_images(1)).any()
     assert play(np.zeros(100), 0.1, still(2.0, 0.0, 0.0), mirror(), fmt="5.1").shape == (6, 4800)
+
+
+@pytest.mark.parametrize("fmt", ["binaural", "stereo"])
+def test_the_parts_in_which_it_is_asked_for_make_no_difference(fmt):
+    """While everything moves: an image that fades, a head that turns."""
+    noise, times = np.random.default_rng(0).standard_normal(RATE), np.linspace(0.0, 1.2, 13)
+    turned = Trajectory(
+        times, np.zeros((13, 3)), Rotation.from_euler("z", 90.0 * times[:, None], degrees=True).as_matrix()
+    )
+    walk = moving(lambda t: (2.0, 1.4 * t, 0.0), 1.2)
+    images = mirror(keys=3, gain=[1.0, 1.0, 0.0])
+    early = EarlyReflections(
+        Held(noise), Clock(RATE, 0.0, 50_000), walk, turned, images, np.array([0.0, 0.5, 1.0]), SPEED, format_of(fmt)
+    )
+    whole = early.heard(0, 50_000)
+    parts = [early.heard(first, last) for first, last in ((0, 12_345), (12_345, 31_000), (31_000, 50_000))]
+    np.testing.assert_allclose(np.concatenate(parts, axis=1), whole, atol=1e-4 * np.abs(whole).max())
