@@ -60,7 +60,7 @@ CORE = Path(naf_core.__file__).parent
 SPEAKING = (
     *("answers", "bake", "crew", "delivery", "export", "field", "findings", "floormap", "hrir", "impulses", "job"),
     *("painting", "picture", "recorded", "refinement", "refining", "sound", "source", "standing", "sureness"),
-    *("soundness", "stemfile", "stems"),
+    *("placed", "soundness", "stemfile", "stems"),
 )
 AMONG_PROGRAMS = re.compile(
     r".*(write the job again|write it again|give the full path|be paired|--command)\..*|The (job's|map's \{0\}) .*"
