@@ -9,15 +9,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import bpy
+import numpy as np
 from bpy.props import BoolProperty, EnumProperty, StringProperty
 from bpy.types import Context, Event, Operator
 
+from naf_core.colours import colours
 from naf_core.errors import UserError
 from naf_core.quantities import QUANTITIES
 
 from . import sheet
 from .operators import free
 from .words import said
+
+SHADES = 512  # colours of the legend of a render
 
 
 class ACOUSTICS_OT_export_map(Operator):
@@ -110,7 +114,32 @@ def write_render(scene: bpy.types.Scene, path: Path) -> None:
             raise UserError("There is no render yet: press F12 first.", scene.name) from error
         limits = float(found[sheet.LOWEST]), float(found[sheet.HIGHEST])
         titles = scene.name, f"{QUANTITIES[quantity].title}, frame {scene.frame_current}"
-        write_with_legend(shown, path, limits, quantity, found[sheet.UNIT], found[sheet.PALETTE], *titles)
+        shades = as_shown(scene, found[sheet.PALETTE], Path(folder) / "shades.png")
+        write_with_legend(shown, path, limits, quantity, found[sheet.UNIT], shades, *titles)
+
+
+def as_shown(scene: bpy.types.Scene, palette: str, path: Path) -> np.ndarray:
+    """The colours (n, 3) 0..255 of a palette, the lowest first, as renders of a scene show them: by its view transform.
+
+    ``path`` is a file for the while.
+    """
+    shades = colours(np.linspace(0.0, 1.0, SHADES), (0.0, 1.0), palette) / 255.0
+    # sRGB as the map's picture has it, IEC 61966-2-1, in the light that the renderer reckons with.
+    light = np.where(shades > 0.04045, ((shades + 0.055) / 1.055) ** 2.4, shades / 12.92)
+    row = bpy.data.images.new("Shades", SHADES, 1, float_buffer=True)
+    try:
+        row.pixels.foreach_set(np.c_[light, np.ones(SHADES)].astype(np.float32).ravel())
+        with as_png(scene):
+            row.save_render(str(path), scene=scene)
+    finally:
+        bpy.data.images.remove(row)
+    shown = bpy.data.images.load(str(path))
+    try:
+        pixels = np.empty(4 * SHADES, np.float32)
+        shown.pixels.foreach_get(pixels)
+    finally:
+        bpy.data.images.remove(shown)
+    return 255.0 * pixels.reshape(SHADES, 4)[:, :3]
 
 
 @contextmanager

@@ -70,7 +70,8 @@ def write_plate(
     write_text(draw, (left, 74), subtitle, 17, FAINT)
     bar_height = min(whole, 640)
     corner = (left + width + 44, _HEAD + (whole - bar_height) // 2)
-    _draw_bar(page, corner, bar_height, limits, floor.quantity, floor.unit, floor.palette)
+    shades = colours(np.linspace(*limits, bar_height), limits, floor.palette)
+    _draw_bar(page, corner, shades, limits, floor.quantity, floor.unit)
     _draw_scale(draw, (left, _HEAD + whole + 30), pixels_per_metre, width)
 
     for number in range(len(storeys)):
@@ -94,11 +95,14 @@ def write_with_legend(
     limits: tuple[float, float],
     quantity: str,
     unit: str,
-    palette: str,
+    shades: np.ndarray,
     title: str,
     subtitle: str,
 ) -> None:
-    """Write a ``picture`` of a scene with the legend of its map beside it; raises UserError."""
+    """Write a ``picture`` of a scene with the legend of its map beside it; raises UserError.
+
+    ``shades`` (n, 3) are the colours 0..255 from the lowest to the highest value as the picture shows them.
+    """
     try:
         with Image.open(picture) as opened:
             shown = opened.convert("RGB")
@@ -112,7 +116,9 @@ def write_with_legend(
     write_text(draw, (_MARGIN, 74), subtitle, 17, FAINT)
     bar_height = min(height, 640)
     corner = (_MARGIN + width + 44, _HEAD + (height - bar_height) // 2)
-    _draw_bar(page, corner, bar_height, limits, quantity, unit, palette)
+    places, known = np.linspace(0.0, 1.0, bar_height), np.linspace(0.0, 1.0, len(shades))
+    fitted = np.stack([np.interp(places, known, shades[:, channel]) for channel in range(3)], axis=1)
+    _draw_bar(page, corner, fitted.round().astype(np.uint8), limits, quantity, unit)
     save_png(page, path)
 
 
@@ -217,16 +223,14 @@ def _contours(level: np.ndarray, known: np.ndarray, limits: tuple[float, float],
 def _draw_bar(
     page: Image.Image,
     corner: tuple[int, int],
-    height: int,
+    shades: np.ndarray,
     limits: tuple[float, float],
     quantity: str,
     unit: str,
-    palette: str,
 ) -> None:
-    x, y = corner
-    low, high = limits
-    ramp = colours(np.linspace(high, low, height)[:, None].repeat(22, axis=1), limits, palette)
-    page.paste(Image.fromarray(ramp), (x, y))
+    """Draw a bar of the colours ``shades`` (height, 3), the lowest first, with the numbers of ``limits`` beside it."""
+    (x, y), (low, high), height = corner, limits, len(shades)
+    page.paste(Image.fromarray(shades[::-1, None].repeat(22, axis=1)), (x, y))
     draw = ImageDraw.Draw(page)
     write_text(draw, (x, y - 32), unit or quantity, 17, INK)
     step, tick = _step(limits, quantity), tick_of(quantity, limits)
