@@ -156,9 +156,20 @@ def size_of(folders: list[Path]) -> int:
     now, key = time.monotonic(), tuple(folders)
     asked, size = _sizes.get(key, (-_LOOK_AGAIN_S, 0))
     if now - asked >= _LOOK_AGAIN_S:
-        size = sum(file.stat().st_size for folder in folders for file in folder.iterdir() if file.is_file())
+        size = sum(map(_bytes_in, folders))
         _sizes.clear()
         _sizes[key] = now, size
+    return size
+
+
+def _bytes_in(folder: Path) -> int:
+    size = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            try:
+                size += os.stat(os.path.join(place, name)).st_size
+            except FileNotFoundError:
+                pass  # a bake that runs has removed it meanwhile
     return size
 
 

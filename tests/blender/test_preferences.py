@@ -79,6 +79,18 @@ def test_the_cache_beside_the_sounds_is_cleared(own, scene, tmp_path) -> None:
     assert not kept.exists() and (tmp_path / "acoustics/mix.wav").exists()
 
 
+def test_the_size_counts_what_is_there_while_a_bake_changes_it(own, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "deep").mkdir()
+    for name in ("a.npy", "deep/b.npy"):
+        (tmp_path / name).write_bytes(bytes(1000))
+    listed = list(preferences.os.walk(tmp_path))
+    (tmp_path / "a.npy").unlink()
+    monkeypatch.setattr(preferences.os, "walk", lambda _folder: listed)
+    preferences.forget_sizes()
+    assert preferences.size_of([tmp_path]) == 1000
+    preferences.forget_sizes()
+
+
 def test_a_cache_folder_of_ones_own(own, scene, tmp_path) -> None:
     own.cache = str(tmp_path / "cache")
     first, second = (preferences.cache_of(tmp_path / name) for name in ("one", "two"))
