@@ -13,12 +13,12 @@ from naf_core.bands import BANDS_HZ, N_BANDS
 from naf_core.edges import find_edges
 from naf_core.errors import UserError
 from naf_core.field import Field
-from naf_core.firstsound import FirstSound
 from naf_core.formats import format_of
 from naf_core.gauges import Energy, gauge_of
 from naf_core.images import find_images, no_images
 from naf_core.job import Job
 from naf_core.loudness import Source, source_at
+from naf_core.placed import PlacedField, first_sound_of
 from naf_core.render import impulse_response
 from naf_core.report import parameter_lists
 from naf_core.response import EnergyResponse
@@ -49,16 +49,23 @@ class Answers:
         self.job = job
         self._refined = refined_scan(job)
         same = before is not None and same_scene(before.job.scene, job.scene) and before.job.seed == job.seed
-        if same and before._refined == self._refined:
+        if same and before._refined == self._refined and job.recorded is before.job.recorded is None:
             self.field, self._first = before.field, before._first
         else:
-            refined = None if self._refined is None else read_scan(self._refined)
-            self.field = refined or Field.scan(job.scene, seed=job.seed, processes=process_count(), progress=progress)
-            self._first = FirstSound(job.scene, self.field.caster)
+            self.field = self._read() or Field.scan(
+                job.scene, seed=job.seed, processes=process_count(), progress=progress
+            )
+            self._first = first_sound_of(self.field)
         self._edges = find_edges(job.scene, self.field.caster)
         spectra = {e.sound: SoundFile(e.sound, job.sample_rate, e.name).content.spectrum for e in job.emitters}
         made = [source_at(emitter, spectra[emitter.sound], 0.0) for emitter in job.emitters]
         self.sources = [source for source in made if source.power > 0.0]
+
+    def _read(self) -> Field | PlacedField | None:
+        """The recorded room, or the refined scan, where there is one."""
+        if self.job.recorded is not None:
+            return PlacedField.load(self.job.scene, self.job.recorded)
+        return None if self._refined is None else read_scan(self._refined)
 
     def hear(self, point: np.ndarray, nearest: bool = False, noise: float | None = None) -> dict[str, Any]:
         """What is heard at ``point`` (3,) in m of all sources, or of the ``nearest`` alone.
@@ -128,7 +135,7 @@ class Answers:
         source = source or source_at(emitter, np.ones(N_BANDS), 0.0)
         response = self.respond([source], point)
         images = no_images(1)
-        if source.directivity is None:
+        if source.directivity is None and self.job.recorded is None:
             images = find_images(self.job.scene, self.field.caster, source.position[None], point[None], _IMAGES)
         samples = impulse_response(response[0], _RATE, format_of("mono"), self.job.seed, images)
         parameters = parameter_lists(response[0])

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from naf_core import answers
+from naf_core.answers import Answers
 from naf_core.bake import run
 from naf_core.errors import UserError
 from naf_core.fields import Fields
@@ -119,6 +121,20 @@ def test_a_job_keeps_its_recorded_room(tmp_path: Path) -> None:
 
 def refuse(*given: object, **named: object) -> None:
     raise AssertionError("a recorded room needs no scan")
+
+
+def test_a_probed_point_hears_the_recorded_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    work = job(tmp_path)
+    monkeypatch.setattr(answers.Field, "scan", refuse)
+    found = Answers(work)
+    point = np.array([3.0, 3.0, 1.6])
+    heard, pictured = found.hear(point), found.view("Talker", point, tmp_path / "response.png")
+    source = found.sources[0]
+    told = PlacedField.load(work.scene, work.recorded).predict(source.position[None], point[None])
+    assert heard["level"] == pytest.approx(10.0 * np.log10(told.total[0] @ source.energy), abs=0.02)
+    assert pictured["T30_s"][4] == pytest.approx(told.parameters()["T30_s"][0, 4], rel=0.01)
+    moved = replace(work, recorded=Placement(tmp_path / "room.field", (1.5, 1.5, 0.0)))
+    assert Answers(moved, found).field is not found.field
 
 
 def test_a_bake_and_a_map_take_the_recorded_room(tmp_path: Path) -> None:

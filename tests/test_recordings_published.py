@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from naf_core.errors import UserError
+from naf_core.recordings import published
 from naf_core.recordings.naf import BANDWIDTHS, Naf, NafConfig, embed, head_directions
 from naf_core.recordings.phases import PHASES, with_phases
 from naf_core.recordings.published import PublishedNaf
@@ -127,6 +128,7 @@ def test_whole_responses_of_two_ears_and_coarser_ones() -> None:
     train = a_set(channels=2)
     method = PublishedNaf(**{**SMALL, "epochs": 2})
     method.fit(train)
+    method.stride = 1
     fine = method.log_magnitudes(*where(train))
     assert fine.shape == (len(train), 2, BINS, frame_count(SAMPLES))
     method.stride = 3
@@ -134,6 +136,33 @@ def test_whole_responses_of_two_ears_and_coarser_ones() -> None:
     assert coarse[..., ::3, ::3] == pytest.approx(fine[..., ::3, ::3], abs=1e-4)
     assert method.respond(*where(train)).shape == train.responses.shape
     assert method.stored_bytes() > 4 * BINS * frame_count(SAMPLES)
+
+
+def test_half_precision_and_parts_change_next_to_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    train, settings = a_set(), {**SMALL, "epochs": 6}
+    exact, half = PublishedNaf(half=False, **settings), PublishedNaf(half=True, **settings)
+    monkeypatch.setattr(published, "_ROWS", 10**9)
+    exact.fit(train)
+    monkeypatch.setattr(published, "_ROWS", 700)
+    parts = PublishedNaf(half=False, **settings)
+    for method in (half, parts):
+        method.fit(train)
+    assert parts.losses == pytest.approx(exact.losses, rel=1e-4)
+    assert half.losses == pytest.approx(exact.losses, rel=0.02)
+    fine = exact.log_magnitudes(*where(train))
+    assert parts.log_magnitudes(*where(train)) == pytest.approx(fine, abs=2e-3)
+    exact.half = True
+    assert np.abs(exact.log_magnitudes(*where(train)) - fine).mean() < 0.01
+
+
+def test_whole_responses_are_those_of_single_values() -> None:
+    network = Naf(NafConfig(**SMALL), np.array([[0.0, 0.0, 1.0], [2.0, 1.0, 1.0]]), channels=2).eval()
+    with torch.inference_mode():
+        places, heads = network.places(torch.rand(3, 3), torch.rand(3, 3)), torch.tensor([0, 1, 3])
+        pixels = network.pixels(2.0 * torch.rand(50, 2) - 1.0)
+        whole = network.whole(places, heads, pixels, rows=16)
+        assert whole.shape == (3, 2, 50)
+        assert whole.numpy() == pytest.approx(network(places, heads, pixels[None]).numpy(), abs=1e-5)
 
 
 @pytest.mark.parametrize("phase", PHASES)

@@ -175,7 +175,7 @@ def learn(
 
 
 def _scatter(true: np.ndarray, told: np.ndarray, sample_rate: int) -> np.ndarray:
-    """What to add (8, 1 + N_FRAMES) to logarithms of energies that scatter about those ``told``, from the ``true`` ones.
+    """What to add (8, 1 + N_FRAMES) to logarithms of energies ``told`` about which the ``true`` ones scatter.
 
     Both (N, 8, 1 + N_FRAMES), the direct sound first. The mean energy of what scatters is more than that of its mean
     logarithm: bands scatter each on their own, and a sound has all of them. What they have in common is how loud one

@@ -18,6 +18,9 @@ from naf_core.recordings.phases import PHASES, with_phases
 from naf_core.recordings.recordingset import RecordingSet
 from naf_core.recordings.spectrogram import BINS, RATE, frame_count, log_magnitudes
 
+# In R3VIVAL answers differ by 0.011 from those for every bin and frame, and their error by less than 0.001.
+STRIDE = 3
+
 _FORMAT = "acoustic-fields published NAF 1"
 _AROUND = 0.25  # m of grid around the outermost positions
 _STEADY = 0.1  # added to deviations of log-magnitudes
@@ -43,7 +46,7 @@ class PublishedNaf:
         seed: int = 0,
         checkpoint: Path | None = None,
         phase: str = "direct",
-        stride: int = 1,
+        stride: int = STRIDE,
         device: str = "cpu",
         half: bool | None = None,
         **settings: float,
@@ -128,7 +131,7 @@ class PublishedNaf:
         """Read what `save` wrote, or a checkpoint; raises UserError when it is missing, foreign or damaged."""
         arrays, notes = _read(Path(path))
         try:
-            result = cls(int(notes["seed"]), None, phase, 1, device, **notes["config"])
+            result = cls(int(notes["seed"]), None, phase, device=device, **notes["config"])
             result._digest, result._speed = notes["recordings"], float(notes["speed_of_sound"])
             channels, samples = result._shape = tuple(int(n) for n in notes["shape"])
             if not 0 < channels <= 64 or not 0 < samples <= _LONGEST:
