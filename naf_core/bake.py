@@ -34,6 +34,7 @@ from naf_core.states import States
 from naf_core.stemfile import StemFile, StemWriter
 from naf_core.stems import FOLDER, StemStore
 from naf_core.sureness import sureness
+from naf_core.threads import ahead
 from naf_core.tracks import write_tracks
 
 
@@ -195,15 +196,20 @@ class _Bake:
         job = self.job
         rendered = []  # who was not kept from the last bake
         stems = []
-        for emitter, hearing in zip(job.emitters, hearings, strict=True):
+        kept = [self.store.stem(emitter.name) for emitter in job.emitters]
+
+        def prepared(number: int) -> Rendering:
+            emitter = job.emitters[number]
+            source = sources[emitter.sound]
+            return Rendering(emitter, job.listener, hearings[number], source, job.duration, fmt, job.seed)
+
+        # While one emitter is rendered, the noise of the next is made.
+        renderings = ahead(prepared, [number for number, stem in enumerate(kept) if stem is None], 1)
+        for emitter, stem in zip(job.emitters, kept, strict=True):
             with self.progress.stage("render", f"Rendering “{emitter.name}”", 1.0 / len(job.emitters)) as step:
-                stem = self.store.stem(emitter.name)
                 if stem is None:
-                    rendering = Rendering(
-                        emitter, job.listener, hearing, sources[emitter.sound], job.duration, fmt, job.seed
-                    )
                     with StemWriter(self.store.place(emitter.name), len(PARTS), fmt.channels) as writer:
-                        for block in rendering.blocks(step):
+                        for block in next(renderings).blocks(step):
                             writer.add(block)
                     stem = StemFile(self.store.place(emitter.name))
                     rendered.append(emitter.name)
