@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from naf_core.bands import N_BANDS
+from naf_core.bands import BAND_EDGES_HZ, N_BANDS
 from naf_core.errors import UserError
 from naf_core.recorded import Kernel, RecordedField
+from naf_core.recordings import ours
 from naf_core.recordings.decays import read_decays
 from naf_core.recordings.evennoise import even_noise
 from naf_core.recordings.ours import RecordingsField, fitted_absorption
@@ -66,6 +67,21 @@ def test_recordings_without_a_decay_are_refused() -> None:
     click[..., 100] = 1.0
     with pytest.raises(UserError, match="No decay"):
         read_decays(click, np.full(3, 100), RATE)
+
+
+def test_energies_that_scatter_by_band_are_met_in_the_mean_and_loud_recordings_do_not_decide() -> None:
+    rng = np.random.default_rng(0)
+    told = np.zeros((4000, 8, 5))
+    by_band = 0.6 * rng.standard_normal(told.shape)
+    width = np.diff(np.minimum(BAND_EDGES_HZ, 12_000.0))
+    found = ours._scatter(told + by_band, told, 24_000)
+    # The whole sound is met in the mean of its logarithm, and each band has its share of it.
+    heard, said = (np.log(np.einsum("nbf,b->nf", np.exp(v), width)).mean(axis=0) for v in (by_band, told + found))
+    assert said == pytest.approx(heard, abs=0.02)
+    assert 0.05 < found.mean() < 0.5 * 0.6**2 + 0.02
+    loud = np.where(np.arange(len(told)) % 8 == 0, 2.0, 0.0)[:, None, None]
+    assert ours._scatter(told + loud, told, 24_000) == pytest.approx(np.full((8, 5), 0.25), abs=1e-6)
+    assert np.log(np.exp(loud).mean()) > 0.5  # what the mean energy would have added
 
 
 def test_left_out_errors_are_those_of_leaving_out() -> None:
