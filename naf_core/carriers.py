@@ -6,7 +6,8 @@ import numpy as np
 from scipy import fft
 
 from naf_core.ambisonics import degrees, encode
-from naf_core.bands import BAND_EDGES_HZ, N_BANDS
+from naf_core.bands import BAND_EDGES_HZ
+from naf_core.span import LOW, Span, thinning
 
 _CROSSOVER = 0.25  # octaves over which a band passes into the next
 _LOW_CUT = (14.0, 26.0)  # Hz
@@ -16,7 +17,6 @@ _HIGH_CUT = (18000.0, 21000.0)  # Hz, lower at low sample rates
 # from the second it is dense. In a room of 100 m³ a thousand reflections a second arrive after 14 ms.
 _DENSE = (0.010, 0.050)  # s
 _PULSE_RATE = 1000.0  # 1/s
-_SPARSE_BANDS = slice(4, N_BANDS)  # below 1 kHz a band cannot resolve the pulses
 
 # The carriers: the omnidirectional one, one more along the direction of the intensity, then one for what comes from
 # everywhere in each ambisonic channel but W.
@@ -56,11 +56,15 @@ def octave_filters(n_fft: int, sample_rate: int) -> np.ndarray:
     return np.sqrt(-np.diff(steps, axis=0))
 
 
-def split_bands(signals: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Octave bands (..., 8, n) of ``signals`` (..., n), whose sum is the signal; the signal is taken as periodic."""
+def split_bands(signals: np.ndarray, sample_rate: int, bands: slice = slice(None), thin: int = 1) -> np.ndarray:
+    """Octave ``bands`` (..., 8, n) of ``signals`` (..., n), whose sum is the signal; the signal is taken as periodic.
+
+    Of ``thin`` samples one is left, where the bands end below half the rate of these.
+    """
     n = signals.shape[-1]
-    filters = band_filters(n, sample_rate).astype(np.float32)
-    return fft.irfft(fft.rfft(signals)[..., None, :] * filters, n)
+    bins = n // thin // 2 + 1
+    filters = band_filters(n, sample_rate)[bands, :bins].astype(np.float32)
+    return fft.irfft(fft.rfft(signals)[..., None, :bins] * filters, n // thin) * np.float32(1.0 / thin)
 
 
 class Carriers:
@@ -70,9 +74,11 @@ class Carriers:
     seconds from emission to the latest of the earliest arrivals, at most ``duration``, its default;
     ``seed`` any integer. Responses of neighbouring positions take the same noise at the same time after
     emission and differ only in their envelopes, so that one fades into the next without cancellation.
-    ``dense`` (carriers, 8, n) and ``sparse`` (carriers, bands from 1 kHz, m) are float32 and have unit power as
-    white noise; the carriers are OMNI, ALONG, and from AROUND on one for each channel of ambisonics of ``order`` (1 to
-    3) but W. Those of a lower order are the same, so W, Y, Z and X do not depend on ``order``.
+    ``low`` (carriers, 4, n / thin) are the bands up to 500 Hz at the low rate (see `Span`), ``dense`` (carriers, 4, n)
+    those from 1 kHz on, ``sparse`` (carriers, 4, m) the same for first reflections: below 1 kHz a band cannot resolve
+    the pulses. All are float32 and have unit power as white noise; the carriers are OMNI, ALONG, and from AROUND on
+    one for each channel of ambisonics of ``order`` (1 to 3) but W. Those of a lower order are the same, so W, Y, Z and
+    X do not depend on ``order``.
     """
 
     def __init__(
@@ -80,8 +86,9 @@ class Carriers:
     ) -> None:
         self.sample_rate, self.order = sample_rate, order
         rng = np.random.default_rng(seed)
+        thin = thinning(sample_rate)
         n, m = (
-            fft.next_fast_len(max(int(np.ceil(seconds * sample_rate)), 4096), real=True)
+            thin * fft.next_fast_len(max(int(np.ceil(seconds * sample_rate)), 4096) // thin + 1, real=True)
             for seconds in (duration, min(duration if latest_onset is None else latest_onset, duration) + _DENSE[1])
         )
         channels = (order + 1) ** 2
@@ -89,20 +96,31 @@ class Carriers:
         more = np.random.default_rng((seed, 1)).standard_normal((channels - 4, n), dtype=np.float32)
         noise = np.concatenate([noise, more])
         noise[OMNI] = _even(noise[OMNI], sample_rate)
-        self.dense = np.stack([split_bands(row, sample_rate) for row in noise])
+        self.low = np.stack([split_bands(row, sample_rate, slice(LOW), thin) for row in noise])
+        self.dense = np.stack([split_bands(row, sample_rate, slice(LOW, None)) for row in noise])
         pulses = _pulses(m, sample_rate, order, rng)
-        self.sparse = np.stack([split_bands(row, sample_rate)[_SPARSE_BANDS] for row in pulses])
+        self.sparse = np.stack([split_bands(row, sample_rate, slice(LOW, None)) for row in pulses])
         self.power = np.square(band_filters(n, sample_rate)).mean(axis=1)
 
-    def cut(self, start: int, stop: int) -> np.ndarray:
-        """Carriers (carriers, 8, stop - start) of a response whose earliest possible arrival is at sample ``start``."""
-        result = self.dense[:, :, start:stop].copy()
-        time = np.arange(min(stop - start, int(_DENSE[1] * self.sample_rate))) / self.sample_rate
+    @property
+    def channels(self) -> int:
+        """How many ambisonic channels there are."""
+        return (self.order + 1) ** 2
+
+    def cut(self, span: Span, arrival: int) -> tuple[np.ndarray, np.ndarray]:
+        """Carriers within a ``span``, at the low rate (carriers, 4, m) and at the full one (carriers, 4, n).
+
+        They are those of a response whose earliest possible arrival is at the sample ``arrival``.
+        """
+        start = span.start
+        high = self.dense[:, :, start : start + span.length].copy()
+        sparse = max(min(span.length, arrival + int(_DENSE[1] * self.sample_rate) - start), 0)
+        time = (start - arrival + np.arange(sparse)) / self.sample_rate
         mix = 0.5 * np.pi * np.clip((time - _DENSE[0]) / (_DENSE[1] - _DENSE[0]), 0.0, 1.0)
-        early = result[:, _SPARSE_BANDS, : len(mix)]
+        early = high[:, :, : len(mix)]
         early *= np.sin(mix).astype(np.float32)
         early += np.cos(mix).astype(np.float32) * self.sparse[:, :, start : start + len(mix)]
-        return result
+        return self.low[:, :, span.low].copy(), high
 
 
 def _even(noise: np.ndarray, sample_rate: int) -> np.ndarray:

@@ -12,32 +12,38 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
-from scipy import fft
 
 from naf_core.ambisonics import degrees, encode
-from naf_core.bands import BAND_EDGES_HZ, N_BANDS
-from naf_core.carriers import ALONG, AROUND, OMNI, Carriers, octave_filters
+from naf_core.bands import N_BANDS
+from naf_core.carriers import ALONG, AROUND, OMNI, Carriers
 from naf_core.clock import Held
 from naf_core.delays import TAPS, fixed_delay
 from naf_core.response import FRAME_EDGES, FRAME_WIDTHS, N_FRAMES, EnergyResponse
+from naf_core.settling import Wanted, groups_of, settled
+from naf_core.span import LOW, Span
 from naf_core.spatial import shaped_filters
 
 CUT_DB = 70.0  # a response ends where what remains is this much below its whole energy, in every band
 MAX_DURATION = 15.0  # s
 
-# The frames of a response, and those of its tail.
-_EDGES = np.append(FRAME_EDGES, np.arange(FRAME_EDGES[-1], MAX_DURATION, FRAME_WIDTHS[-1])[1:])
+# The frames of a response, and those of its tail; up to half a second they are parted until none is longer than 25 ms,
+# so that decays run straight within them, too.
+_FRAMES = np.append(FRAME_EDGES, np.arange(FRAME_EDGES[-1], MAX_DURATION, FRAME_WIDTHS[-1])[1:])
+_PARTS = np.where(_FRAMES[:-1] < 0.5, np.ceil(np.diff(_FRAMES) / 0.025 - 1e-9), 1.0).astype(int)
+_EDGES = np.append(
+    np.concatenate([np.linspace(*ends, n + 1)[:-1] for *ends, n in zip(_FRAMES, _FRAMES[1:], _PARTS, strict=False)]),
+    _FRAMES[-1],
+)
 
-# The energies are made right as octave filters read them by so many corrections, which together stay within this
-# factor of what is right for the band's own signal, up or down.
-_SETTLING = 5
-_BOUNDS = 0.05
-_LOW = 4  # bands that settle slowly
-_VALUES = 0.95  # independent values of a band in a group of frames, at least
+# Reverberation is made in two parts, each by itself, so that where something moves the late one need not be made anew
+# as often as the early one: of the same noise, the one fades into the other.
+LATE_START, _LATE_FULL = 0.094, 0.110  # s
+_NARROW = 3, 2  # low bands in which settling changes the noise itself, of the early and of the late part
+_LATE_BEGIN, _EARLY_STOP = (int(np.argmin(np.abs(FRAME_EDGES - t))) for t in (0.040, 0.152))  # frames, with margins
 
 
 @dataclass(frozen=True)
@@ -70,12 +76,25 @@ class Clicks:
 def _with_tail(response: EnergyResponse) -> np.ndarray:
     """Energies W, X, Y, Z (8, F, 4) of one response in all of _EDGES, continued along the slopes of its bands."""
     slope = np.minimum(np.asarray(response.tail_slope, np.float64), -1.0)
-    steps = np.arange(1, len(_EDGES) - N_FRAMES)
+    steps = np.arange(1, len(_FRAMES) - N_FRAMES)
     ratio = 10.0 ** (slope[:, None] * FRAME_WIDTHS[-1] * steps / 10.0)
     energy = np.asarray(response.energy, np.float64)
     energy = np.concatenate([energy, energy[:, -1:] * ratio[..., None]], axis=1)
     energy[..., 0] = np.maximum(energy[..., 0], 0.0)
-    return energy
+    return _parted(energy)
+
+
+def _parted(energy: np.ndarray) -> np.ndarray:
+    """Energies (8, frames, n) of all frames, the first of n omnidirectional, in the parts (8, F, n) of these.
+
+    What remains of a decay falls straight in dB within each frame.
+    """
+    remaining = np.cumsum(energy[:, ::-1, 0], axis=1)[:, ::-1]
+    level = np.log(np.pad(remaining, ((0, 0), (0, 1))) + 1e-30)
+    fine = np.exp(np.stack([np.interp(_EDGES, _FRAMES, row) for row in level]))
+    frame = np.repeat(np.arange(len(_PARTS)), _PARTS)
+    part = (fine[:, :-1] - fine[:, 1:]) / np.maximum(np.exp(level[:, :-1]) - np.exp(level[:, 1:]), 1e-300)[:, frame]
+    return energy[:, frame] * np.where(_PARTS[frame] > 1, part, 1.0)[..., None]
 
 
 def duration(response: EnergyResponse) -> float:
@@ -104,169 +123,155 @@ def ambisonic_response(
 ) -> np.ndarray:
     """Impulse response of the reflections of one pair: (channels, n) float32, ACN W, Y, Z, X, ..., SN3D, world axes.
 
-    The order is that of the ``carriers``.
+    The order is that of the ``carriers``. It is the sum of `early_response` and `late_response`.
 
     Sample 0 is the earliest possible arrival; ``start`` is that arrival in samples after emission, the
     place at which ``carriers`` are cut. The length is `duration`. In every band and frame the energy of the
-    W component is the response's times that of a unit impulse in the band, exactly; frames too short for a
-    band (63 Hz: under 22 ms) are taken together. The mean of W times X, Y, Z is the intensity. With ``clicks`` the
-    energies are right of all together: at low frequencies, where sounds meet in step for long, they add up by chance,
-    and reverberation makes up for that.
+    W component is the response's times that of a unit impulse in the band, as octave filters read it; frames too short
+    for a band (63 Hz: under 19 ms) are taken together. The mean of W times X, Y, Z is the intensity. With ``clicks``
+    the energies are right of all together: at low frequencies, where sounds meet in step for long, they add up by
+    chance, and reverberation makes up for that.
     """
-    rate = carriers.sample_rate
-    energy = _with_tail(response)
-    length = min(round(duration(response) * rate), int(_EDGES[-1] * rate))
-    order = carriers.order
-    channels = (order + 1) ** 2
-    if not length:
+    early = early_response(response, carriers, start, clicks)
+    late = late_response(response, carriers, start, early, clicks)
+    if not late.shape[1]:
+        return early
+    first = round(LATE_START * carriers.sample_rate)
+    result = np.pad(early, ((0, 0), (0, first + late.shape[1] - early.shape[1])))
+    result[:, first:] += late
+    return result
+
+
+def early_response(
+    response: EnergyResponse, carriers: Carriers, start: int = 0, clicks: Clicks | None = None
+) -> np.ndarray:
+    """The first 110 ms of `ambisonic_response`, (channels, n); fades out from LATE_START on, if anything follows."""
+    rate, ends = carriers.sample_rate, duration(response)
+    made = _made(response, ends, carriers, start, clicks, slice(0, _EARLY_STOP))
+    if ends > _LATE_FULL:
+        made = made[:, : round(_LATE_FULL * rate)]
+        made *= 1.0 - _fade(np.arange(made.shape[1]) / rate)
+    return made
+
+
+def late_response(
+    response: EnergyResponse, carriers: Carriers, start: int, early: np.ndarray, clicks: Clicks | None = None
+) -> np.ndarray:
+    """What of `ambisonic_response` comes LATE_START after the earliest arrival, (channels, n), and fades in there.
+
+    ``early`` is the `early_response`, beside which it is heard.
+    """
+    rate, ends = carriers.sample_rate, duration(response)
+    if ends <= _LATE_FULL:
+        return np.zeros((carriers.channels, 0), np.float32)
+    made = _made(response, ends, carriers, start, clicks, slice(_LATE_BEGIN, None), early[0])
+    return made[:, round(LATE_START * rate) - round(_EDGES[_LATE_BEGIN] * rate) :]
+
+
+def _fade(times: np.ndarray) -> np.ndarray:
+    """How late reverberation follows on the early one, at ``times`` in s: of the same noise, it rises from 0 to 1."""
+    return np.clip((times - LATE_START) / (_LATE_FULL - LATE_START), 0.0, 1.0).astype(np.float32)
+
+
+def _made(
+    response: EnergyResponse,
+    ends: float,
+    carriers: Carriers,
+    start: int,
+    clicks: Clicks | None,
+    chosen: slice,
+    early: np.ndarray | None = None,
+) -> np.ndarray:
+    """The part of `ambisonic_response` in the ``chosen`` frames; the whole ``ends`` so many s after its beginning.
+
+    Beside an ``early`` part (n,) it fades in.
+    """
+    rate, order, channels = carriers.sample_rate, carriers.order, carriers.channels
+    whole = min(round(ends * rate), int(_EDGES[-1] * rate))
+    count = min(int(np.searchsorted(_EDGES, whole / rate)), chosen.stop or len(_EDGES))
+    chosen = slice(chosen.start, count)
+    if chosen.start >= count:
         return np.zeros((channels, 0), np.float32)
-    n_frames = int(np.searchsorted(_EDGES, length / rate))
-    edges, energy, groups = _EDGES[: n_frames + 1], energy[:, :n_frames], _groups()[:, :n_frames]
-    knots, envelope = _envelope(edges, energy[..., 0], groups)
+    edges, energy = _EDGES[chosen.start : count + 1], _with_tail(response)[:, chosen]
+    groups, first = _groups()[:, chosen], round(edges[0] * rate)
+    groups = groups - groups[:, :1]
+    length = min(round(edges[-1] * rate), whole) - first
+    span = Span(rate, start + first, length, first)
+    knots, envelope = _envelope(edges - edges[0], energy[..., 0], groups)
+    if first + length < round(edges[-1] * rate):  # a part of a frame holds too little to count by itself
+        groups[:, -1:] = groups[:, -2:-1]
 
     intensity = np.linalg.norm(energy[..., 1:], axis=-1)
     directness = np.clip(intensity / np.maximum(energy[..., 0], 1e-300), 0.0, 1.0)
     direction = energy[..., 1:] / np.maximum(intensity, 1e-300)[..., None]
 
-    shaped = carriers.cut(start, start + length)
+    low, high = carriers.cut(span, start)
+    low *= np.exp(np.stack([np.interp(span.low_times, knots, row) for row in envelope[:LOW]])).astype(np.float32)
     at = np.minimum(np.round(knots * rate).astype(int), length)
-    for index, (first, last) in enumerate(pairwise(at)):
+    for index, (begin, end) in enumerate(pairwise(at)):
         steps = max(round((knots[index + 1] - knots[index]) * rate), 1)
-        low, high = envelope[:, index, None], envelope[:, index + 1, None]
-        shaped[:, :, first:last] *= np.exp(low + (high - low) * (np.arange(last - first, dtype=np.float32) / steps))
+        here, there = envelope[LOW:, index, None], envelope[LOW:, index + 1, None]
+        high[:, :, begin:end] *= np.exp(here + (there - here) * (np.arange(end - begin, dtype=np.float32) / steps))
 
-    frames = list(pairwise(at[::2]))
     # The last frame may be cut off: what its envelope holds before the cut is its share of the energy.
-    wanted = energy[..., 0].copy()
-    wanted[:, -1] *= _share_before(knots, envelope, length / rate)
-    beside = None
+    alone = energy[..., 0].copy()
+    alone[:, -1] *= _share_before(knots, envelope, length / rate)
+    total, beside, fade = alone, None, 1.0
+    begin = span.start - span.onset  # of transforms
     if clicks is not None:
-        pad = _pad(rate)
-        total = np.pad(clicks.total, ((0, 0), (0, max(n_frames - N_FRAMES, 0))))[:, :n_frames]
-        total[:, N_FRAMES:] = wanted[:, N_FRAMES:]
-        total[:, -1] = wanted[:, -1]
-        beside = clicks.signal(rate, start - pad, length + 2 * pad), total
-    gain = _gains(wanted, groups, shaped[OMNI], frames, carriers, beside)
+        total = _parted(np.pad(clicks.total, ((0, 0), (0, len(_PARTS) - N_FRAMES)))[..., None])[:, chosen, 0]
+        known = np.searchsorted(_EDGES[1 : count + 1], min(_FRAMES[N_FRAMES], whole / rate) + 1e-9) - chosen.start
+        total[:, known:] = alone[:, known:]
+        beside = clicks.signal(rate, begin, span.n_fft)
+    if early is not None:
+        beside = np.zeros(span.n_fft, np.float32) if beside is None else beside
+        beside[start - begin : start - begin + len(early)] += early
+        middle, fade = 0.5 * (edges[:-1] + edges[1:]), _fade(edges[0] + span.low_times)
+        alone = alone * np.square(_fade(middle))
+        low *= fade
+        high *= _fade(edges[0] + np.arange(length) / rate)
+    wanted = Wanted(edges, groups, alone, total, beside, fade)
+    gain, change = settled(span, low[OMNI], high[OMNI], carriers.power, wanted, _NARROW[early is not None])
 
     # A plane wave of power psi in a diffuse field of power 1 - psi, written so that W is one carrier
     # whatever psi: the other channels are psi times it along the direction, and the rest of their covariance from
     # other carriers.
     along = np.sqrt(directness * (1.0 - directness))
     wave = encode(direction.reshape(-1, 3), order).reshape(channels, *directness.shape)
-    mix = np.zeros((n_frames, channels, len(shaped), N_BANDS), np.float32)
-    mix[:, 0, OMNI] = gain.T
+    mix = np.zeros((count - chosen.start, channels, len(high), N_BANDS), np.float32)
+    mix[:, 0, OMNI] = 1.0
     for channel, degree in list(enumerate(degrees(order)))[1:]:
-        mix[:, channel, OMNI] = (gain * directness * wave[channel]).T
-        mix[:, channel, ALONG] = (gain * along * wave[channel]).T
-        mix[:, channel, AROUND + channel - 1] = (gain * np.sqrt((1.0 - directness) / (2 * degree + 1))).T
-    result = np.empty((channels, length), np.float32)
-    shaped = shaped.reshape(-1, length)
-    for weights, (first, last) in zip(mix.reshape(n_frames, channels, -1), frames, strict=True):
-        result[:, first:last] = weights @ shaped[:, first:last]
-
-    fade = min(int(0.01 * rate), length)
-    result[:, length - fade :] *= np.cos(0.5 * np.pi * (np.arange(fade) + 1.0) / fade).astype(np.float32) ** 2
+        mix[:, channel, OMNI] = (directness * wave[channel]).T
+        mix[:, channel, ALONG] = (along * wave[channel]).T
+        mix[:, channel, AROUND + channel - 1] = np.sqrt((1.0 - directness) / (2 * degree + 1)).T
+    mix[..., LOW:] *= gain.T[:, None, None, LOW:]
+    within = np.searchsorted(span.low_times, edges - edges[0] - 1e-9)
+    low *= np.repeat(gain[:LOW], np.diff(np.append(within[:-1], low.shape[-1])), axis=1)
+    low[OMNI] += change
+    result = _mixed(high, mix[..., LOW:], at[::2]) + span.full(_mixed(low, mix[..., :LOW], within))
+    if length + first == whole:
+        fade = min(int(0.01 * rate), length)
+        result[:, length - fade :] *= np.cos(0.5 * np.pi * (np.arange(fade) + 1.0) / fade).astype(np.float32) ** 2
     return result
 
 
-def _gains(
-    wanted: np.ndarray,
-    groups: np.ndarray,
-    omni: np.ndarray,
-    frames: list[tuple[int, int]],
-    carriers: Carriers,
-    beside: tuple[np.ndarray, np.ndarray] | None = None,
-) -> np.ndarray:
-    """Amplitudes (8, F) with which the bands ``omni`` (8, n) hold the energies ``wanted`` (8, F).
+def _mixed(bands: np.ndarray, mix: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Channels (channels, n) of the ``bands`` (carriers, B, n), with ``mix`` (F, channels, carriers, B) in each frame.
 
-    First the energy of each band's own signal is made right, group by group. That is not yet what an octave
-    filter reads, since a short group holds few independent values and neighbouring bands overlap: so the
-    sum is filtered and the amplitudes corrected a few times. ``beside`` are what else is heard (n + 2 pads,), and the
-    energies (8, F) that both together have to have.
+    The frames lie between the samples ``at`` (F + 1,); the last takes the rest.
     """
-    power = np.stack([np.einsum("bt,bt->b", part, part) for part in (omni[:, a:b] for a, b in frames)], axis=1)
-    square = np.stack(
-        [_ratio(g, w * p, m)[g] for g, w, p, m in zip(groups, wanted, carriers.power, power, strict=True)]
-    )
-    bounds = _BOUNDS * square, square / _BOUNDS
-    length, pad = omni.shape[1], _pad(carriers.sample_rate)  # what rings before the first arrival is in the first group
-    n_fft = -(-(length + 2 * pad) // 16384) * 16384  # in steps, so that the filters can be kept
-    filters = _octave_filters(n_fft, carriers.sample_rate)
-    reference = [2.0 / n_fft * float(np.square(f, dtype=np.float64).sum()) for f in filters]
-    signal = np.zeros(n_fft, np.float32)
-    edges = np.array([0, *(pad + last for _, last in frames[:-1]), n_fft])
-
-    def read(spectrum: np.ndarray, band: int) -> tuple[np.ndarray, int]:
-        """What an octave filter passes, and of how many samples it leaves one: those of low bands end early."""
-        gains = filters[band]
-        thin = n_fft // (2 * (len(gains) - 1))
-        return fft.irfft(spectrum[: len(gains)] * gains, n_fft // thin), thin
-
-    heard = None
-    if beside is not None:
-        spectrum = fft.rfft(beside[0], n_fft)
-        heard = [read(spectrum, band)[0] for band in range(N_BANDS)]
-    for turn in range(_SETTLING):
-        weights = np.sqrt(square).astype(np.float32)
-        for frame, (first, last) in enumerate(frames):
-            signal[pad + first : pad + last] = weights[:, frame] @ omni[:, first:last]
-        spectrum = fft.rfft(signal)
-        # Low bands, where groups hold few values, take all turns; high ones two.
-        for band, group in enumerate(groups if turn in (0, _SETTLING - 2) else groups[:_LOW]):
-            noise, thin = read(spectrum, band)
-            at, scale = edges[:-1] // thin, thin * reference[band]
-            own = np.add.reduceat(np.square(noise), at)
-            if heard is None:
-                factor = _ratio(group, wanted[band] * scale, own)
-            else:
-                meeting = np.bincount(group, np.add.reduceat(noise * heard[band], at))
-                rest = beside[1][band] * scale - np.add.reduceat(np.square(heard[band]), at)
-                factor = _share(np.bincount(group, own), meeting, np.bincount(group, rest))
-            square[band] = np.clip(square[band] * factor[group], bounds[0][band], bounds[1][band])
-    return np.sqrt(square)
-
-
-def _share(own: np.ndarray, meeting: np.ndarray, rest: np.ndarray) -> np.ndarray:
-    """Squares of the factors x with which x² ``own`` + 2 x ``meeting`` is the ``rest``, or as near as it gets."""
-    root = np.sqrt(np.maximum(np.square(meeting) + own * rest, 0.0))
-    factor = np.divide(root - meeting, own, out=np.zeros(len(own)), where=own > 0.0)
-    return np.square(np.maximum(factor, 0.0))
-
-
-def _pad(sample_rate: int) -> int:
-    """Samples beside a response in which octave filters may ring."""
-    return int(0.1 * sample_rate)
-
-
-def _ratio(group: np.ndarray, above: np.ndarray, below: np.ndarray) -> np.ndarray:
-    """Ratio of the sums over each group, 0 where the divisor is 0."""
-    above, below = np.bincount(group, above), np.bincount(group, below)
-    return np.divide(above, below, out=np.zeros(len(above)), where=below > 0.0)
+    frames, channels = mix.shape[:2]
+    bands = bands.reshape(-1, bands.shape[-1])
+    result = np.empty((channels, bands.shape[1]), np.float32)
+    for weights, first, last in zip(mix.reshape(frames, channels, -1), at[:-1], [*at[1:-1], None], strict=True):
+        result[:, first:last] = weights @ bands[:, first:last]
+    return result
 
 
 @cache
 def _groups() -> np.ndarray:
-    """Groups (8, F) of neighbouring frames in which a band can hold a given energy: at least 1 / bandwidth long.
-
-    50 and 80 ms, where clarity is measured, always part two groups.
-    """
-    apart = np.isclose(_EDGES[:, None], (0.050, 0.080)).any(axis=1)
-    result = np.zeros((N_BANDS, len(_EDGES) - 1), int)
-    for band, width in enumerate(np.diff(BAND_EDGES_HZ)):
-        begin, group = 0.0, 0
-        for frame in range(1, len(_EDGES) - 1):
-            if apart[frame] or _EDGES[frame] - begin >= _VALUES / width:
-                begin, group = _EDGES[frame], group + 1
-            result[band, frame] = group
-    return result
-
-
-@lru_cache(maxsize=4)
-def _octave_filters(n_fft: int, sample_rate: int) -> tuple[np.ndarray, ...]:
-    """Gains (n,) float32 of the octave filters, those of the low bands only up to an eighth of the spectrum."""
-    gains = octave_filters(n_fft, sample_rate).astype(np.float32)
-    eighth = n_fft // 16 + 1
-    return tuple(row[:eighth] if not row[eighth:].any() else row for row in gains)
+    """Groups (8, F) of all frames (see `groups_of`)."""
+    return groups_of(_EDGES)
 
 
 def _envelope(edges: np.ndarray, energy: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

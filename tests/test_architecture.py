@@ -19,11 +19,11 @@ ROOT = Path(__file__).resolve().parent.parent
 # The core from the ground up: a module may import from the rows above its own in this list.
 LAYERS = (
     ("bands", "errors", "progress", "simplification"),
-    ("bundled", "store", "gains", "layouts", "quantities", "wedge", "threads", "fields", "delivery", "process"),
+    ("bundled", "store", "gains", "layouts", "quantities", "wedge", "threads", "fields", "delivery", "process", "span"),
     ("colours", "placement"),
     ("ambisonics",),
     ("air", "materials", "directivity", "carriers", "sound", "panning", "impulses", "stemfile"),
-    ("mixing",),
+    ("mixing", "settling"),
     ("scene", "spatial"),
     ("hrir", "states", "inspection"),
     ("raycast", "response", "motion", "meshfile", "formats"),

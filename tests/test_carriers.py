@@ -3,6 +3,7 @@ import pytest
 
 from naf_core.bands import BAND_EDGES_HZ, EXACT_BANDS_HZ
 from naf_core.carriers import OMNI, Carriers, band_filters, octave_filters, split_bands
+from naf_core.span import LOW, Span, thinning
 
 RATE = 48000
 
@@ -42,27 +43,28 @@ def test_split_bands_sum_to_a_click():
 
 
 def test_carriers_have_unit_white_power_and_are_independent(carriers):
-    for noise in (carriers.dense, carriers.sparse):
-        first = 8 - noise.shape[1]
-        share = np.square(noise, dtype=np.float64).mean(axis=-1) / carriers.power[first:]
-        np.testing.assert_allclose(share[:, max(3 - first, 0) :], 1.0, atol=0.12)
+    for noise, bands in ((carriers.low, slice(LOW)), (carriers.dense, slice(LOW, 8)), (carriers.sparse, slice(LOW, 8))):
+        share = np.square(noise, dtype=np.float64).mean(axis=-1) / carriers.power[bands]
+        np.testing.assert_allclose(share[:, 3 if bands.start is None else 0 :], 1.0, atol=0.12)
         total = noise.sum(axis=1)
         np.testing.assert_allclose(np.corrcoef(total), np.eye(5), atol=0.1)
 
 
 def test_low_bands_of_the_carriers_are_even(carriers):
     """In windows of 1 / bandwidth, noise by chance varies by about 4 dB."""
-    for band in range(5):
-        window = int(RATE / (BAND_EDGES_HZ[band + 1] - BAND_EDGES_HZ[band]))
-        power = np.square(carriers.dense[OMNI, band])
+    bands = [(band, thinning(RATE)) for band in carriers.low[OMNI]] + [(carriers.dense[OMNI, 0], 1)]
+    for (band, thin), width in zip(bands, np.diff(BAND_EDGES_HZ), strict=False):
+        window = int(RATE / thin / width)
+        power = np.square(band)
         power = power[: len(power) // window * window].reshape(-1, window).mean(axis=1)
         assert np.std(10.0 * np.log10(power)) < 2.3
 
 
 def test_the_first_reflections_are_single_events(carriers):
-    cut = carriers.cut(1000, 1000 + RATE // 4)
-    assert cut.shape == (5, 8, RATE // 4)
-    signal = cut[OMNI, 4:].sum(axis=0)
+    span = Span(RATE, 1000, RATE // 4)
+    low, high = carriers.cut(span, 1000)
+    assert low.shape == (5, 4, len(span.low_times)) and high.shape == (5, 4, RATE // 4)
+    signal = high[OMNI].sum(axis=0)
     early, late = signal[:480], signal[2400:]
 
     def kurtosis(x):
@@ -72,8 +74,18 @@ def test_the_first_reflections_are_single_events(carriers):
 
 
 def test_cuts_at_different_places_hold_the_same_late_noise(carriers):
-    near, far = carriers.cut(100, 20000), carriers.cut(300, 20000)
+    near, far = (Span(RATE, start, 20000 - start) for start in (100, 300))
+    (low_near, near), (low_far, far) = carriers.cut(near, 100), carriers.cut(far, 300)
     np.testing.assert_array_equal(near[:, :, 200 + 2400 :], far[:, :, 2400:])
+    count = low_far.shape[2]
+    np.testing.assert_array_equal(low_near[:, :, -count:], low_far)
+
+
+def test_low_bands_at_the_low_rate_are_the_bands_themselves():
+    noise = np.random.default_rng(0).standard_normal(1 << 15)
+    thin = thinning(RATE)
+    whole, low = split_bands(noise, RATE, slice(LOW)), split_bands(noise, RATE, slice(LOW), thin)
+    np.testing.assert_allclose(low, whole[:, ::thin], atol=1e-6)
 
 
 def test_seeds_repeat():

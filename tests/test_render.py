@@ -307,8 +307,7 @@ def test_blocks_that_were_handed_over_are_let_go():
 def test_a_baked_click_has_the_parameters_of_the_response(seed):
     """Images included, octave by octave: T30 within 2 %, C50 within 0.2 dB, windows of 20 ms within 0.2 dB.
 
-    A band of 44 Hz, that of 63 Hz, cannot end within 50 ms. 20 ms hold too little to be right at 125 Hz, and to be
-    quite right at 250 Hz. Where images hold more than the field, nothing can be taken from them.
+    Of the band of 44 Hz, that of 63 Hz, 20 ms hold less than two independent values: there 0.5 dB.
     """
     place, listener, field, images = reflected()
     click = np.zeros(10, np.float32)
@@ -332,8 +331,8 @@ def test_a_baked_click_has_the_parameters_of_the_response(seed):
         level = 10.0 * np.log10(curve[start:] / curve[0])
         first, last = np.searchsorted(-level, [5.0, 35.0])
         t30 = -60.0 / (np.polyfit(np.arange(first, last), level[first:last], 1)[0] * RATE)
-        assert t30 == pytest.approx(known["T30_s"][0, band], rel=0.02 if band else 0.05), band
-        assert c50 == pytest.approx(known["C50_dB"][0, band], abs=0.2 if band else 0.8), band
+        assert t30 == pytest.approx(known["T30_s"][0, band], rel=0.02), band
+        assert c50 == pytest.approx(known["C50_dB"][0, band], abs=0.2), band
         begin = 0
         for end in range(1, len(FRAME_EDGES)):
             if FRAME_EDGES[end] > 0.4:
@@ -341,6 +340,5 @@ def test_a_baked_click_has_the_parameters_of_the_response(seed):
             if FRAME_EDGES[end] - FRAME_EDGES[begin] < 0.020 - 1e-9:
                 continue
             ratio = energy[edges[begin] : edges[end]].sum() / total[band, begin:end].sum()
-            if band > 1:
-                assert abs(10.0 * np.log10(ratio)) < (0.4 if band == 2 else 0.2), (band, begin)
+            assert abs(10.0 * np.log10(ratio)) < (0.2 if band else 0.5), (band, begin)
             begin = end

@@ -51,18 +51,16 @@ def test_energies_of_every_band_and_frame_are_those_of_the_response(carriers):
     edges = np.round(FRAME_EDGES * RATE).astype(int)
     for band in range(8):
         energy = band_energy(omni, band)
-        # Frames are joined up to 20 ms; in low bands, where so short a window reads little but chance, further.
-        shortest = 0.020 if band > 1 else (0.250, 0.100)[band]
         first = 0
         for last in range(1, len(FRAME_EDGES)):
-            if FRAME_EDGES[last] - FRAME_EDGES[first] < shortest - 1e-9:
+            if FRAME_EDGES[last] - FRAME_EDGES[first] < 0.020 - 1e-9:
                 continue
             if FRAME_EDGES[last] > 0.5 * TIMES[band]:
                 break
             start = 0 if first == 0 else ONSET + edges[first]  # what rings before the onset belongs to it
             measured = energy[start : ONSET + edges[last]].sum()
             wanted = response.energy[band, first:last, 0].sum()
-            assert abs(decibel(measured / wanted)) < (0.2 if band > 1 else 0.5), (band, first, last)
+            assert abs(decibel(measured / wanted)) < (0.2 if band else 0.4), (band, first, last)
             first = last
 
 
