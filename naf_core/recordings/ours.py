@@ -43,6 +43,7 @@ from naf_core.scene import Scene
 _FEWEST = 2
 _LOST = 0.25  # of what remains untold, that may be lost to keep fewer numbers
 _MOST_SCATTER = 0.7  # natural logarithm of energy
+_EARLY = 1 + int(np.argmin(np.abs(FRAME_EDGES - 0.06)))  # the direct sound and the frames of 60 ms
 _MARGIN = 1.0  # m from the outermost positions to the walls, where no box is known
 SETTLED_ON = 48  # recordings, at most, with which the voice is settled
 _ROUNDS = 2
@@ -178,13 +179,18 @@ def _scatter(true: np.ndarray, told: np.ndarray, sample_rate: int) -> np.ndarray
     """What to add (8, 1 + N_FRAMES) to logarithms of energies ``told`` about which the ``true`` ones scatter.
 
     Both (N, 8, 1 + N_FRAMES), the direct sound first. The mean energy of what scatters is more than that of its mean
-    logarithm: bands scatter each on their own, and a sound has all of them. What they have in common is how loud one
-    recording is in that frame, which a few loud ones do not decide for all: of that the mean logarithm counts.
+    logarithm: bands and frames scatter each on their own, and a sound has all of them. What they have in common is how
+    loud one recording is, which a few loud ones do not decide for all: of that the mean logarithm counts, for direct,
+    early and late sound.
     """
     width = np.diff(np.minimum(BAND_EDGES_HZ, 0.5 * sample_rate))[:, None]
-    whole = np.log((np.exp(true) * width).sum(axis=1) / (np.exp(told) * width).sum(axis=1))
-    apart = np.log(np.exp(true - told - whole[:, None]).mean(axis=0))
-    return np.clip(apart + whole.mean(axis=0), -_MOST_SCATTER, _MOST_SCATTER)
+    result = np.empty(true.shape[1:])
+    for part in (slice(1), slice(1, _EARLY), slice(_EARLY, None)):
+        energies = ((np.exp(values[..., part]) * width).sum(axis=(1, 2)) for values in (true, told))
+        level = np.log(np.divide(*energies))
+        apart = np.exp((true - told)[..., part] - level[:, None, None]).mean(axis=0)
+        result[:, part] = np.log(apart) + level.mean()
+    return np.clip(result, -_MOST_SCATTER, _MOST_SCATTER)
 
 
 def fitted_absorption(rate: np.ndarray, box: np.ndarray, speed_of_sound: float) -> np.ndarray:
