@@ -18,7 +18,7 @@ from naf_core.errors import UserError
 from naf_core.exchange import PATTERNS, Exchange, trace_exchange
 from naf_core.features import pair_features, read_around
 from naf_core.pairs import pair_geometry, sight
-from naf_core.probes import N_DEPTHS, PATHS, Scan, Surroundings, scan, surroundings
+from naf_core.probes import N_DEPTHS, Scan, Surroundings, enough_paths, scan, surroundings
 from naf_core.raycast import Raycaster
 from naf_core.refinement import Refinement, far_apart, mean_errors
 from naf_core.response import N_FRAMES, EnergyResponse, empty_response
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 _BATCH = 512  # pairs a step: their features stay small beside the scene
 _MAX_PROBES = 5000  # of a file; what may be read of it grows with their square
 _PLACES = 10  # between which pairs are traced to see whether refining helped
+_REFINED = 8  # times the paths of a scan
 _REFINED_SEED = 7919  # other paths than those of a scan with the same seed
 _FORMAT = "acoustic-fields field 3"
 
@@ -56,16 +57,16 @@ class Field:
         *,
         seed: int = 0,
         spacing: float = 0.8,
-        paths: int = PATHS,
+        paths: int | None = None,
         processes: int = 1,
         progress: Callable[[float], None] | None = None,
         weights: Path | None = None,
     ) -> Field:
         """Scan ``scene`` and read the bundled weights (or those at ``weights``): a field ready to be asked.
 
-        Probes stand ``spacing`` metres apart and send ``paths`` together. ``processes`` at most work side by side;
-        the result does not depend on how many. ``progress`` gets 0..1 and may raise to cancel. A scene without
-        triangles gives the free field.
+        Probes stand ``spacing`` metres apart and send ``paths`` together, by default the more the sooner they end.
+        ``processes`` at most work side by side; the result does not depend on how many. ``progress`` gets 0..1 and may
+        raise to cancel. A scene without triangles gives the free field.
         """
         config, parameters, calibration = _read_weights(weights)
         caster = Raycaster(scene)
@@ -154,25 +155,31 @@ class Field:
             escape = np.max([surroundings(self.scene, self.caster, p).escape for p in ends], axis=0)
         return quantities_of(said, halves, said.direct.max(axis=1) > 0.0, escape)
 
+    @property
+    def can_refine(self) -> bool:
+        """Whether there is something to refine: two probes that air joins."""
+        return bool(np.isfinite(self.scan_.walking).sum() >= len(self.scan_.positions) + 2)
+
     def refine(
         self,
         *,
-        paths: int = 8 * PATHS,
+        paths: int | None = None,
         rays: int = 20_000,
         seed: int = 0,
         processes: int = 1,
         progress: Callable[[float], None] | None = None,
     ) -> Refinement:
-        """Send ``paths`` more from the probes, and answer with what they bring if that is nearer to the truth.
+        """Send ``paths`` from the probes, eight times those of a scan by default, and keep what is nearer to the truth.
 
         The truth are pairs of places between the probes, traced with ``rays`` paths from each place, which tell the
         field nothing else. ``processes`` at most work side by side. ``progress`` gets 0..1 and may raise to cancel;
         then, and where more paths do not help, the field stays as it was. Raises UserError without geometry.
         """
         probes = self.scan_.positions
-        if np.isfinite(self.scan_.walking).sum() < len(probes) + 2:  # no two that air joins
+        if not self.can_refine:
             raise UserError("There is nothing to refine: the scene has no geometry, or room for one probe only.")
         tell = progress or (lambda fraction: None)
+        paths = _REFINED * enough_paths(self.scan_.around) if paths is None else paths
         exchange = trace_exchange(
             self.scene,
             self.caster,

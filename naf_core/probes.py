@@ -20,10 +20,12 @@ EAR_HEIGHT = 1.3  # m above the floor: between a seated and a standing head
 _LOWEST_GAP = 0.9  # m: lower spaces (under a table) hold no probe
 _LEVEL_STEP = 2.5  # m between probes above each other in high rooms
 _MAX_LAYERS = 64  # surfaces met by one vertical ray
-PATHS = 200_000  # sent by all probes of a scan together
+_LEAST_PATHS, _MOST_PATHS = 200_000, 1_500_000  # sent by all probes of a scan together
+_SEGMENTS = 2e7  # what a scan may take: where paths end soon there are more of them, since late sound has few left
+_PATH_END_DB = 60.0  # a path counts as long as this is left of it
 N_DEPTHS = 8  # quantiles of the distance to the first surface
 DEPTH_RAYS = 256
-_MOST_RAYS = 6000  # of one probe
+_MOST_RAYS = 50_000  # of one probe
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,22 @@ def walking_distance(probes: np.ndarray, sees: np.ndarray) -> np.ndarray:
     return dijkstra(np.where(sees | sees.T, straight, 0.0), directed=False).astype(np.float32)
 
 
+def path_length(around: Surroundings) -> float:
+    """How many surfaces a path meets until 60 dB less is left of it, mean over the bands.
+
+    At each a share is absorbed, or leaves: as much as of the first rays, ``around`` some places of the scene.
+    """
+    kept = np.clip(1.0 - around.absorption.mean(axis=0, dtype=np.float64), 0.01, 0.999)
+    return float((-_PATH_END_DB / (10.0 * np.log10(kept))).mean())
+
+
+def enough_paths(around: Surroundings) -> int:
+    """How many paths probes share whose Surroundings are ``around``: the more, the sooner they end."""
+    if not len(around.escape):
+        return _LEAST_PATHS
+    return int(np.clip(_SEGMENTS / path_length(around), _LEAST_PATHS, _MOST_PATHS))
+
+
 @dataclass(frozen=True)
 class Scan:
     """Probes and what they know.
@@ -161,22 +179,25 @@ def scan(
     *,
     spacing: float = 0.8,
     limit: int = 400,
-    paths: int = PATHS,
+    paths: int | None = None,
     seed: int = 0,
     processes: int = 1,
     progress: Callable[[float], None] | None = None,
 ) -> Scan:
     """Place probes in ``scene`` and let them share in sending ``paths``: all paths tell of all pairs.
 
-    ``processes`` at most work side by side. ``progress`` gets 0..1 and may raise to cancel.
+    By default these are `enough_paths`. ``processes`` at most work side by side. ``progress`` gets 0..1 and may raise
+    to cancel.
     """
     positions = place_probes(scene, caster, spacing, limit)
     sees = visibility(caster, positions, positions)
+    around = surroundings(scene, caster, positions)
+    paths = enough_paths(around) if paths is None else paths
     rays = max(1, min(paths // max(len(positions), 1), _MOST_RAYS))
     exchange = trace_exchange(scene, caster, positions, rays=rays, seed=seed, processes=processes, progress=progress)
     return Scan(
         positions=positions,
-        around=surroundings(scene, caster, positions),
+        around=around,
         sees=sees,
         walking=walking_distance(positions, sees),
         exchange=exchange,

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 import sys
 from pathlib import Path
 
 from naf_core.errors import UserError
 from naf_core.training.evaluate import FIRST_SEED, RAYS, as_text, evaluate, make_truth, missed, save_json
+from naf_core.training.rooms import WIDE_TRAINING
 
 _CACHE = Path(".cache")
 
@@ -22,7 +24,7 @@ def _train(options: argparse.Namespace) -> int:
     from naf_core.training.samples import join, room_samples
     from naf_core.training.train import TrainConfig, train
 
-    shards = make_dataset(options.data, options.rooms, options.processes)
+    shards = make_dataset(options.data, options.rooms, options.wide, options.processes)
     rooms = read_rooms(shards)
     parts = [room_samples(room) for room in rooms]
     held = max(1, len(parts) // 50)
@@ -40,7 +42,8 @@ def _train(options: argparse.Namespace) -> int:
 
 def _evaluate(options: argparse.Namespace) -> int:
     truths = make_truth(options.data, options.rooms, rays=options.rays, processes=options.processes)
-    result = evaluate(truths, options.weights)
+    cores = options.processes or os.cpu_count() or 1
+    result = evaluate(truths, options.weights, refined=options.refined, processes=cores)
     print(as_text(result))
     if options.json:
         save_json(result, options.json)
@@ -53,7 +56,7 @@ def _calibrate(options: argparse.Namespace) -> int:
     from naf_core.training.calibration import ask, expected_elsewhere, fit, keep
     from naf_core.training.pictures import save_reliability
 
-    asked = ask(options.data, options.rooms, options.weights, options.processes)
+    asked = ask(options.data, options.rooms, options.wide, options.weights, options.processes)
     expected = expected_elsewhere(asked)
     keep(options.weights, fit(asked))
     options.output.mkdir(parents=True, exist_ok=True)
@@ -76,7 +79,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m naf_core.training", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     train = commands.add_parser("train", help="trace the training rooms and train the decoder; resumes where it was")
-    train.add_argument("--rooms", type=int, default=1760, help="rooms of the seeds from 0 (default %(default)s)")
+    train.add_argument("--rooms", type=int, default=1760, help="plain rooms, seeds from 0 (default %(default)s)")
+    train.add_argument(
+        "--wide", type=int, default=600, help=f"wide rooms, seeds from {WIDE_TRAINING} (default %(default)s)"
+    )
     train.add_argument("--epochs", type=float, default=5.0)
     train.add_argument("--width", type=int, default=256, help="hidden units (default %(default)s)")
     train.add_argument("--bandwidth", type=float, default=0.6, help="of the Gaussian kernels, m (default %(default)s)")
@@ -86,8 +92,9 @@ def main(arguments: list[str] | None = None) -> int:
     train.set_defaults(run=_train)
     test = commands.add_parser("evaluate", help="test the field on rooms it has never seen, against the reference")
     test.add_argument(
-        "--rooms", type=int, default=64, help=f"rooms of the seeds from {FIRST_SEED} (default %(default)s)"
+        "--rooms", type=int, default=200, help=f"rooms of the seeds from {FIRST_SEED} (default %(default)s)"
     )
+    test.add_argument("--refined", type=int, default=0, help="rooms in which to refine, too (default %(default)s)")
     test.add_argument("--rays", type=int, default=RAYS, help="paths an emitter of the reference (default %(default)s)")
     test.add_argument("--data", type=Path, default=_CACHE / "truth", help="folder of the traced rooms")
     test.add_argument("--weights", type=Path, default=None, help="default: the bundled ones")
@@ -97,7 +104,8 @@ def main(arguments: list[str] | None = None) -> int:
     calibrate = commands.add_parser(
         "calibrate", help="fit what the weights tell of their own errors, and keep it there"
     )
-    calibrate.add_argument("--rooms", type=int, default=40, help="rooms of the seeds from 500000 (default %(default)s)")
+    calibrate.add_argument("--rooms", type=int, default=35, help="plain rooms from seed 500000 (default %(default)s)")
+    calibrate.add_argument("--wide", type=int, default=25, help="wide rooms (default %(default)s)")
     calibrate.add_argument("--data", type=Path, default=_CACHE / "calibration", help="folder of traced rooms and scans")
     calibrate.add_argument("--weights", type=Path, required=True, help="the file that gets the calibration")
     calibrate.add_argument("--output", type=Path, default=Path("docs/pictures"), help="folder of the picture")

@@ -14,12 +14,13 @@ from naf_core.decoder import load_decoder, save_decoder
 from naf_core.errors import UserError
 from naf_core.field import Field
 from naf_core.scene import Scene
+from naf_core.threads import process_count
 from naf_core.training.evaluate import POINTS, RAYS, make_truth, reference_noise
-from naf_core.training.rooms import make_room
+from naf_core.training.rooms import WIDE_DEV, make_room
 from naf_core.uncertainty import NOTE, QUANTITIES, Calibration
 
-FIRST_SEED = 500_000  # rooms that no training has seen, and no evaluation looks at
-ROOMS = 40
+FIRST_SEED = 500_000  # plain rooms that no training has seen, and no evaluation looks at; wide ones from WIDE_DEV
+PLAIN, WIDE = 35, 25  # rooms
 _SCAN_SEED = 7  # other paths than those of the reference
 _RIDGE = 0.01
 _FOLDS = 10
@@ -56,16 +57,22 @@ class Reliability:
 
 def ask(
     folder: Path,
-    rooms: int = ROOMS,
+    plain: int = PLAIN,
+    wide: int = WIDE,
     weights: Path | None = None,
     processes: int | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Asked:
-    """Ask the field with ``weights`` in ``rooms`` rooms; truths and scans are kept in ``folder`` for the next time."""
+    """Ask the field with ``weights`` in so many ``plain`` and ``wide`` rooms.
+
+    Truths and scans are kept in ``folder`` for the next time; a scan is done anew where its file holds but the scene.
+    """
     parts = []
-    first, second = (ends[: len(ends) // 2] for ends in ordered_pairs(POINTS))
-    for number, truth in enumerate(make_truth(folder, rooms, FIRST_SEED, RAYS, processes)):
+    spans = ((first, count) for first, count in ((FIRST_SEED, plain), (WIDE_DEV, wide)) if count)
+    truths = [truth for first, count in spans for truth in make_truth(folder, count, first, RAYS, processes)]
+    for number, truth in enumerate(truths):
         field = _scanned(folder / f"scan-{truth.seed}.h5", truth.seed, weights)
+        first, second = (ends[: len(ends) // 2] for ends in ordered_pairs(len(truth.points)))
         ends = truth.points[first], truth.points[second]
         found = errors(field.predict(*ends), reciprocal(truth.response))
         # Of one pair the noise is not well known itself: that of its room is.
@@ -75,7 +82,7 @@ def ask(
         }
         parts.append(Asked(field.quantities(*ends), found, noise, np.full(len(first), number)))
         if progress is not None:
-            progress((number + 1) / rooms)
+            progress((number + 1) / len(truths))
 
     def joined(tables: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
         return {name: np.concatenate([table[name] for table in tables]) for name in MEASURES}
@@ -94,7 +101,7 @@ def _scanned(path: Path, seed: int, weights: Path | None) -> Field:
         return Field.load(path, weights)
     except UserError:
         scene = Scene.load(path) if path.is_file() else make_room(seed, POINTS).scene
-        field = Field.scan(scene, seed=seed + _SCAN_SEED, weights=weights)
+        field = Field.scan(scene, seed=seed + _SCAN_SEED, processes=process_count(), weights=weights)
         field.save(path)
         return field
 

@@ -19,12 +19,11 @@ from naf_core.raycast import Raycaster
 from naf_core.response import N_FRAMES
 from naf_core.specular import specular_energy
 from naf_core.tracer import tail_slopes, trace
-from naf_core.training.rooms import Room, make_room
+from naf_core.training.rooms import WIDE_TRAINING, Room, make_room
 
 FORMAT = "acoustic-fields teacher 3"
 SHARD = 20  # rooms a file
 POINTS = 10  # points a room; every pair of them is a sample
-SCAN_PATHS = 60_000  # of all probes of a room
 FLOOR_DB = -120.0  # levels are stored no lower than this
 
 
@@ -34,11 +33,13 @@ def teacher_rays(self_energy: np.ndarray) -> int:
     return int(np.clip(1600.0 * (-slope / 120.0), 1000, 4000))
 
 
-def room_record(room: Room, seed: int, rays: int | None = None) -> dict[str, np.ndarray | str]:
-    """Everything that training needs to know of ``room``, traced with seed ``seed``."""
+def room_record(
+    room: Room, seed: int, rays: int | None = None, paths: int | None = None
+) -> dict[str, np.ndarray | str]:
+    """Everything that training needs to know of ``room``: ``rays`` from each point, and a scan of ``paths``."""
     caster = Raycaster(room.scene)
     points, count = caster.off_surfaces(room.points), len(room.points)
-    found = scan(room.scene, caster, paths=SCAN_PATHS, seed=seed)
+    found = scan(room.scene, caster, paths=paths, seed=seed)
     seen = sight(caster, found.positions, points)
     around = read_around(found, seen)
     gets = found.exchange.at(seen.weight)
@@ -78,14 +79,14 @@ def _direction(energy: np.ndarray) -> np.ndarray:
 
 
 def _write_shard(job: tuple[Path, int, int]) -> tuple[int, float]:
-    folder, number, rooms = job
+    folder, number, end = job
     start = time.perf_counter()
     path = folder / f"shard-{number:05d}.h5"
     if not path.exists():
         part = path.with_suffix(".part")
         with h5py.File(part, "w") as file:
             file.attrs["format"] = FORMAT
-            for seed in range(number * SHARD, min((number + 1) * SHARD, rooms)):
+            for seed in range(number * SHARD, min((number + 1) * SHARD, end)):
                 group = file.create_group(f"{seed:06d}")
                 for key, value in room_record(make_room(seed, POINTS), seed).items():
                     if isinstance(value, str):
@@ -98,17 +99,24 @@ def _write_shard(job: tuple[Path, int, int]) -> tuple[int, float]:
     return number, time.perf_counter() - start
 
 
-def make_dataset(folder: Path, rooms: int, processes: int | None = None) -> list[Path]:
-    """Trace rooms of the seeds 0 to ``rooms`` - 1 into ``folder``, on all cores; shards that exist are kept."""
+def make_dataset(folder: Path, plain: int, wide: int, processes: int | None = None) -> list[Path]:
+    """Trace ``plain`` and ``wide`` rooms into ``folder``, on all cores; shards that exist are kept.
+
+    Their seeds go on from 0 and from WIDE_TRAINING.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    numbers = range(-(-rooms // SHARD))
+    shards = [
+        (first // SHARD + k, first + count)
+        for first, count in ((0, plain), (WIDE_TRAINING, wide))
+        for k in range(-(-count // SHARD))
+    ]
     start, done = time.perf_counter(), 0
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
-        for _ in pool.imap_unordered(_write_shard, [(folder, n, rooms) for n in numbers]):
+        for _ in pool.imap_unordered(_write_shard, [(folder, *shard) for shard in shards]):
             done += 1
             elapsed = time.perf_counter() - start
-            print(f"teacher data: {done}/{len(numbers)} shards, {elapsed:.0f} s", file=sys.stderr, flush=True)
-    return [folder / f"shard-{n:05d}.h5" for n in numbers]
+            print(f"teacher data: {done}/{len(shards)} shards, {elapsed:.0f} s", file=sys.stderr, flush=True)
+    return [folder / f"shard-{number:05d}.h5" for number, _ in shards]
 
 
 def read_rooms(paths: list[Path]) -> list[dict[str, np.ndarray | str]]:

@@ -16,22 +16,25 @@ import numpy as np
 from naf_core.accuracy import C50_LIMIT, JUDGED_BANDS, MEASURES, errors, ordered_pairs, reciprocal
 from naf_core.features import floored_level, later
 from naf_core.field import Field
+from naf_core.probes import path_length, surroundings
 from naf_core.raycast import Raycaster
 from naf_core.response import FRAME_EDGES, EnergyResponse
 from naf_core.tracer import tail_slopes, trace, trace_self
-from naf_core.training.rooms import make_room
+from naf_core.training.rooms import WIDE_TEST, make_room
 
-FIRST_SEED = 1_000_000  # training rooms have the seeds from 0, bandwidth was chosen on those from 500 000
-POINTS = 8
+FIRST_SEED = WIDE_TEST
+POINTS = 5
 RAYS = 24_000  # paths an emitter in one batch
 _SELF_RAYS = 4000  # of the baseline
-_MOST_BATCHES = 8
-_WANTED_NOISE = {"T30 %": 1.5, "EDT ms": 6.0}  # a room is traced until its means are as low, or for _MOST_BATCHES
+_LEAST_BATCHES, _SEGMENTS = 3, 5e7  # a room is traced until this many batches, or segments of paths, are done,
+_WANTED_NOISE = {"T30 %": 1.0, "EDT ms": 5.0}  # or the means of its noise are as low
 _BATCH_SEED = 10_000_000
 _FORMAT = "acoustic-fields truth 3"
 _EARLY = int(np.argmin(np.abs(FRAME_EDGES - 0.080)))
 BARS = {"T30 %": 2.0, "EDT ms": 10.0, "C50 dB": 0.45, "G dB": 0.5, "direction deg": 10.0}
 HIDDEN_BARS = {"C50 dB": 0.8, "G dB": 1.0}  # of pairs that do not see each other
+REFINED_BARS = {"T30 %": 1.0, "EDT ms": 5.0, "C50 dB": 0.25, "G dB": 0.3, "direction deg": 7.0}
+REFINED_HIDDEN_BARS = {"C50 dB": 0.4, "G dB": 0.5}
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,9 @@ def _trace_truth(job: tuple[Path, int, int]) -> int:
         room = make_room(seed, POINTS)
         first, second = ordered_pairs(POINTS)
         sums, batches = 0.0, 0
-        while batches < _MOST_BATCHES:
+        segments = path_length(surroundings(room.scene, Raycaster(room.scene), room.points))
+        most = max(_LEAST_BATCHES, round(_SEGMENTS / (segments * rays * POINTS)))
+        while batches < most:
             traced = trace(room.scene, room.points, room.points, rays=rays, seed=seed + batches * _BATCH_SEED)
             traced = traced[first, second]
             sums, batches = sums + traced.energy.astype(np.float64), batches + 1
@@ -171,58 +176,80 @@ def nearest_pair_baseline(truth: EnergyResponse, points: np.ndarray, caster: Ray
     )
 
 
-def evaluate(truths: list[Truth], weights: Path | None = None, spacing: float = 0.8) -> dict[str, object]:
-    """Errors of the field and of three baselines over ``truths``, as tables of means."""
+def evaluate(
+    truths: list[Truth], weights: Path | None = None, spacing: float = 0.8, refined: int = 0, processes: int = 1
+) -> dict[str, object]:
+    """Errors of the field and of three baselines over ``truths``, as tables of means.
+
+    In the first ``refined`` rooms the field is also refined. ``processes`` at most work side by side.
+    """
     rows: dict[str, list[dict[str, np.ndarray]]] = {
         "field": [],
         "field without its network": [],
         "mean of self-responses": [],
         "nearest traced pair": [],
     }
+    refined_rows: dict[str, list[dict[str, np.ndarray]]] = {"field, same rooms": [], "field, refined": []}
     labels: list[tuple[str, np.ndarray]] = []
     noise: list[dict[str, np.ndarray]] = []
-    started = time.perf_counter()
+    kept, started = 0, time.perf_counter()
     for number, truth in enumerate(truths):
         scene = make_room(truth.seed, POINTS).scene
-        field = Field.scan(scene, seed=truth.seed, weights=weights, spacing=spacing)
-        first, second = ordered_pairs(POINTS)
+        field = Field.scan(scene, seed=truth.seed, weights=weights, spacing=spacing, processes=processes)
+        first, second = ordered_pairs(len(truth.points))
         emitters, listeners = truth.points[first], truth.points[second]
-        n = len(first) // 2
-        meant = reciprocal(truth.response)
+        asked = field.predict(emitters, listeners)
         for name, said in (
-            ("field", field.predict(emitters, listeners)),
+            ("field", asked),
             ("field without its network", exchange_baseline(field, emitters, listeners)),
             ("mean of self-responses", self_response_baseline(field, truth.points, truth.seed)),
             ("nearest traced pair", nearest_pair_baseline(truth.response, truth.points, field.caster)),
         ):
-            table = errors(said[np.arange(n)], meant)
-            table["direction deg"] = direction_error(said, truth.response)
-            table["reflections deg"] = direction_error(said, truth.response, direct=False)
-            rows[name].append(table)
+            rows[name].append(_errors(said, truth))
+        if number < refined:
+            refined_rows["field, same rooms"].append(rows["field"][-1])
+            if field.can_refine:
+                kept += field.refine(seed=truth.seed, processes=processes).kept
+            refined_rows["field, refined"].append(_errors(field.predict(emitters, listeners), truth))
         noise.append(reference_noise(truth.response))
-        labels.append((truth.kind, meant.direct[:, 0] > 0.0))
+        labels.append((truth.kind, reciprocal(truth.response).direct[:, 0] > 0.0))
         print(
             f"\rasking the field: {number + 1}/{len(truths)}, {time.perf_counter() - started:.0f} s",
             end="",
             file=sys.stderr,
         )
     print(file=sys.stderr)
-    return {
+    result = {
         "rooms": len(truths),
         "pairs": int(sum(len(v) for _, v in labels)),
         "failures": {k: int(np.isnan(np.concatenate([t[k] for t in rows["field"]])).sum()) for k in MEASURES},
-        "noise of the reference": _means(noise, labels, lambda kind, visible: np.ones(len(visible), bool)),
-        "tables": {
-            name: {
-                "all": _means(tables, labels, lambda kind, visible: np.ones(len(visible), bool)),
-                "visible": _means(tables, labels, lambda kind, visible: visible),
-                "hidden": _means(tables, labels, lambda kind, visible: ~visible),
-                **{
-                    wanted: _means(tables, labels, lambda kind, visible, w=wanted: np.full(len(visible), kind == w))
-                    for wanted in sorted({kind for kind, _ in labels})
-                },
-            }
-            for name, tables in rows.items()
+        "noise of the reference": _parts(noise, labels),
+        "tables": {name: _parts(tables, labels) for name, tables in rows.items()},
+    }
+    if refined:
+        tables = {name: _parts(tables, labels[:refined]) for name, tables in refined_rows.items()}
+        tables["noise of the reference"] = _parts(noise[:refined], labels[:refined])
+        result["refined"] = {"rooms": min(refined, len(truths)), "kept": kept, "tables": tables}
+    return result
+
+
+def _errors(said: EnergyResponse, truth: Truth) -> dict[str, np.ndarray]:
+    """Errors of what is ``said`` of all ordered pairs of ``truth``: directions count at both ends."""
+    table = errors(said[np.arange(len(said.distance) // 2)], reciprocal(truth.response))
+    table["direction deg"] = direction_error(said, truth.response)
+    table["reflections deg"] = direction_error(said, truth.response, direct=False)
+    return table
+
+
+def _parts(tables: list[dict[str, np.ndarray]], labels: list[tuple[str, np.ndarray]]) -> dict[str, dict[str, float]]:
+    """Means over all pairs, over those that see each other or do not, and over the rooms of each kind."""
+    return {
+        "all": _means(tables, labels, lambda kind, visible: np.ones(len(visible), bool)),
+        "visible": _means(tables, labels, lambda kind, visible: visible),
+        "hidden": _means(tables, labels, lambda kind, visible: ~visible),
+        **{
+            wanted: _means(tables, labels, lambda kind, visible, w=wanted: np.full(len(visible), kind == w))
+            for wanted in sorted({kind for kind, _ in labels})
         },
     }
 
@@ -259,20 +286,42 @@ def as_text(result: dict[str, object]) -> str:
         cells = "".join(f"{table[k]:>9.2f} ({table[f'{k} median']:5.2f})" if k in table else f"{'':17}" for k in keys)
         return f"{name:34}{cells}"
 
+    def bars(*sets: dict[str, float]) -> None:
+        for name, values in zip(("bar", "    bar, hidden"), sets, strict=True):
+            cells = (f"{values[k]:>9.2f}{'':8}" if k in values else f"{'':17}" for k in keys)
+            lines.append(f"{name:34}" + "".join(cells))
+
+    def noise(parts: dict[str, dict[str, float]]) -> None:
+        lines.extend(
+            row(name, parts[part]) for name, part in (("noise of the reference", "all"), ("    hidden", "hidden"))
+        )
+
     for name, tables in result["tables"].items():
         lines.append(row(name, tables["all"]))
         if name == "field":
             lines += [row(f"    {part}", tables[part]) for part in tables if part != "all"]
-    lines.append(row("noise of the reference", result["noise of the reference"]))
-    for name, bars in (("bar", BARS), ("    bar, hidden", HIDDEN_BARS)):
-        lines.append(f"{name:34}" + "".join(f"{bars[k]:>9.2f}{'':8}" if k in bars else f"{'':17}" for k in keys))
+    noise(result["noise of the reference"])
+    bars(BARS, HIDDEN_BARS)
+    if "refined" in result:
+        refined = result["refined"]
+        lines.append(f"refined in the first {refined['rooms']} rooms; the refined scan was kept in {refined['kept']}")
+        for name in ("field, same rooms", "field, refined"):
+            lines += [
+                row(*part)
+                for part in ((name, refined["tables"][name]["all"]), ("    hidden", refined["tables"][name]["hidden"]))
+            ]
+        noise(refined["tables"]["noise of the reference"])
+        bars(REFINED_BARS, REFINED_HIDDEN_BARS)
     return "\n".join(lines)
 
 
 def missed(result: dict[str, object]) -> list[str]:
     """Which bars the field misses, in words."""
     tables = result["tables"]["field"]
-    sets = (("", tables["all"], BARS), ("hidden ", tables["hidden"], HIDDEN_BARS))
+    sets = [("", tables["all"], BARS), ("hidden ", tables["hidden"], HIDDEN_BARS)]
+    if "refined" in result:
+        tables = result["refined"]["tables"]["field, refined"]
+        sets += [("refined ", tables["all"], REFINED_BARS), ("refined hidden ", tables["hidden"], REFINED_HIDDEN_BARS)]
     return [f"{name}{k} {t[k]:.2f} > {bar:g}" for name, t, bars in sets for k, bar in bars.items() if not t[k] <= bar]
 
 
