@@ -11,7 +11,7 @@ import numpy as np
 from naf_core.bands import N_BANDS
 from naf_core.beam import Beam, StillBeam
 from naf_core.firstsound import apparent_path
-from naf_core.images import Images, no_images, without_images
+from naf_core.images import Images, added, no_images, without_images
 from naf_core.motion import Motion
 from naf_core.response import FRAME_EDGES, N_FRAMES, EnergyResponse
 from naf_core.reverb import ring_out
@@ -39,7 +39,7 @@ class Leg:
     responses: EnergyResponse
     images: Images
     times: np.ndarray
-    clicks: list[Clicks | None]
+    clicks: list[Clicks]
 
 
 class Hearing:
@@ -105,7 +105,7 @@ class Hearing:
         end = self.times[keys.stop] if keys.stop < len(self.times) else np.inf
         return begin < stop and end > start
 
-    def response(self, key: int) -> tuple[EnergyResponse, Clicks | None]:
+    def response(self, key: int) -> tuple[EnergyResponse, Clicks]:
         """The response at a key less what its images take, and all that is heard beside it."""
         leg = self.leg(key // LEG)
         return leg.responses[key - leg.first], leg.clicks[key - leg.first]
@@ -127,13 +127,17 @@ class Hearing:
         padding = ((0, 0), (before, after), (0, 0))
         padded = replace(images, energy=np.pad(images.energy, padding), way=np.pad(images.way, padding, mode="edge"))
         times = self.times[keys.start - before : keys.stop + after]
+        first = self._first[keys]
         if self._beam is not None:
             rest = self._beam.into_room(rest, self.times[keys])
             padded, times = self._beam.reflections(padded, times)
-            return Leg(keys.start, rest, padded, times, [None] * len(rest.distance))
-        clicks = [
-            _clicks(responses[key], self._first[keys.start + key], images.at(key)) for key in range(len(rest.distance))
-        ]
+            at = np.searchsorted(times, self.times[keys])
+            images = replace(padded, energy=padded.energy[:, at], way=padded.way[:, at])
+            first = self.seen[np.searchsorted(self.seen_times, self.times[keys])]
+            # What all together amounts to is known of emitters without a cone alone: it is made up of its parts.
+            whole = rest.energy + added(replace(rest, direct=first.direct), images)
+            responses = replace(rest, energy=np.maximum(whole, 0.0))
+        clicks = [_clicks(responses[key], first[key], images.at(key)) for key in range(len(rest.distance))]
         return Leg(keys.start, rest, padded, times, clicks)
 
     def _keys(self, number: int) -> slice:

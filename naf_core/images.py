@@ -156,17 +156,15 @@ def _coherence(delay: np.ndarray) -> np.ndarray:
     return (high * np.sinc(2.0 * high * t) - low * np.sinc(2.0 * low * t)) / (high - low)
 
 
-def without_images(responses: EnergyResponse, images: Images) -> EnergyResponse:
-    """``responses`` (K, ...) less the energy of what is heard of ``images``, frame by frame, so that nothing doubles.
+def added(responses: EnergyResponse, images: Images) -> np.ndarray:
+    """What ``images`` add to the direct sound of ``responses`` (K, ...) in each frame, (K, 8, N_FRAMES, 4) float64.
 
-    What an image adds is its energy and how it meets the direct sound and the other images: waves that arrive within
-    the time that a band resolves add up or cancel. That is taken from the frame in which the image arrives, then from
-    those beside it, never more than there is. A frame that holds less than its images keeps nothing, and what is heard
-    is louder than it said: the images are exact, the frames are an estimate.
+    It is their energy and how they meet the direct sound and each other: waves that arrive within the time that a band
+    resolves add up or cancel.
     """
     keys = images.energy.shape[1]
     heard = images.energy.any(axis=-1)
-    wanted = np.zeros((keys, N_FRAMES + 1, N_BANDS, 4))
+    result = np.zeros((keys, N_FRAMES + 1, N_BANDS, 4))
     for key in range(keys):
         energy, way = images.energy[heard[:, key], key].astype(np.float64), images.way[heard[:, key], key]
         length = np.linalg.norm(way, axis=1)
@@ -176,9 +174,19 @@ def without_images(responses: EnergyResponse, images: Images) -> EnergyResponse:
         # The direct sound has no frame of its own to pay from: both halves of meeting it count with the image.
         met += 2.0 * np.sqrt(responses.direct[key]) * amplitude * _coherence(delay)
         frame = np.minimum(np.searchsorted(FRAME_EDGES, delay, side="right") - 1, N_FRAMES)
-        np.add.at(wanted[key, ..., 0], frame, energy + met)
-        np.add.at(wanted[key, ..., 1:], frame, energy[..., None] * (way / np.maximum(length, 1e-9)[:, None])[:, None])
-    wanted = wanted[:, :N_FRAMES].transpose(0, 2, 1, 3)  # (K, 8, F, 4)
+        np.add.at(result[key, ..., 0], frame, energy + met)
+        np.add.at(result[key, ..., 1:], frame, energy[..., None] * (way / np.maximum(length, 1e-9)[:, None])[:, None])
+    return result[:, :N_FRAMES].transpose(0, 2, 1, 3)
+
+
+def without_images(responses: EnergyResponse, images: Images) -> EnergyResponse:
+    """``responses`` (K, ...) less the energy of what is heard of ``images``, frame by frame, so that nothing doubles.
+
+    What they have `added` is taken from the frame in which the image arrives, then from those beside it, never more
+    than there is. A frame that holds less than its images keeps nothing, and what is heard is louder than it said: the
+    images are exact, the frames are an estimate.
+    """
+    wanted = added(responses, images)
     energy = np.array(responses.energy, np.float64)
     due = wanted[..., 0]
     for step in _SPREAD:
