@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from naf_core.floormap import FloorMap
 from naf_core.job import Job
 from naf_core.scene import Emitter, Listener, Trajectory
 from naf_core.sureness import Sureness, sureness
+from tests import kitchen
 from tests.shapes import material, scene_of, two_rooms
 
 TIMES = np.linspace(0.0, 1.0, 25)
@@ -71,3 +73,16 @@ def test_errors_that_can_be_heard_ask_for_refining():
     silent = Sureness({**errors, "T30 %": np.nan, "EDT %": np.nan}, 4)
     assert not silent.noticeable
     assert silent.facts()["expected_errors"]["T30 %"] is None
+
+
+def test_a_bake_tells_how_sure_the_field_is_and_suggests_refining(tmp_path, monkeypatch):
+    errors = {"T30 %": 2.0, "EDT ms": 40.0, "C50 dB": 1.5, "G dB": 0.8, "EDT %": 8.0}
+    for folder, table, warned in (("sure", dict.fromkeys(errors, 0.1), 0), ("unsure", errors, 1)):
+        found = Sureness(table, 9)
+        monkeypatch.setattr("naf_core.bake.sureness", lambda job, field, found=found: found)
+        (tmp_path / folder).mkdir()
+        result, events = kitchen.bake(kitchen.job(tmp_path / folder))
+        report = json.loads(Path(result["report"]).read_text(encoding="utf-8"))
+        assert report["sureness"]["expected_errors"] == table
+        assert report["sureness"]["noticeable"] == bool(warned)
+        assert sum("Refine the room" in text for text in kitchen.warnings(events)) == warned
