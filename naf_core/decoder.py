@@ -67,9 +67,10 @@ def decode(output: Any, base_level: Any, bases: Any) -> tuple[Any, Any]:
     """
     xp = array_namespace(output)
     level = base_level + 10.0 * output[..., :N_FRAMES]
-    coefficients = xp.reshape(output[..., N_FRAMES:], (*output.shape[:-1], N_FRAMES, N_BASES, 1))
-    vector = xp.sum(coefficients * bases, axis=-2)
-    length = xp.sqrt(xp.sum(vector * vector, axis=-1, keepdims=True) + 1e-12)
+    coefficients = xp.reshape(output[..., N_FRAMES:], (*output.shape[:-1], N_FRAMES, N_BASES))
+    # Sums of three terms are written out: over axes as short as these NumPy is slow.
+    vector = sum(coefficients[..., k, None] * bases[..., k, :] for k in range(N_BASES))
+    length = xp.sqrt(sum(vector[..., k : k + 1] ** 2 for k in range(3)) + 1e-12)
     return level, vector / xp.maximum(length, xp.ones_like(length))
 
 

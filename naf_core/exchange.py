@@ -52,16 +52,31 @@ class Exchange:
         count, patterns = self.receive.shape[:2]
         return (weight @ self.receive.reshape(count, 4 * patterns)).reshape(len(weight), patterns, 4)
 
-    def between(self, emitter: np.ndarray, listener: np.ndarray) -> np.ndarray:
-        """Reflected energy (n, 8, N_FRAMES, 4) between ends whose ``receive`` are (n, Q, 4) each.
+    def between(
+        self,
+        emitters: np.ndarray,
+        listeners: np.ndarray,
+        of_emitter: np.ndarray | None = None,
+        of_listener: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Reflected energy (n, 8, N_FRAMES, 4) from the emitters ``of_emitter`` (n,) to the listeners ``of_listener``.
 
-        W, and the intensity at the listener. W may be slightly negative where next to nothing arrives.
+        ``emitters`` (E, Q, 4) and ``listeners`` (L, Q, 4) are what they get, each with its own where nothing is said of
+        pairs. W, and the intensity at the listener. W may be slightly negative where next to nothing arrives.
         """
-        n, patterns = emitter.shape[:2]
-        frames = N_BANDS * N_FRAMES
-        sent = np.ascontiguousarray(emitter[..., 0])  # a hundred times faster than the strided view
-        arriving = sent @ self.transfer.reshape(patterns, frames * patterns)
-        return (arriving.reshape(n, frames, patterns) @ listener).reshape(n, N_BANDS, N_FRAMES, 4)
+        of_emitter = np.arange(len(emitters)) if of_emitter is None else of_emitter
+        of_listener = np.arange(len(listeners)) if of_listener is None else of_listener
+        patterns, frames = emitters.shape[1], N_BANDS * N_FRAMES
+        energy = np.empty((len(of_emitter), frames, 4), np.float32)
+        order = np.argsort(of_emitter, kind="stable")
+        senders, first = np.unique(of_emitter[order], return_index=True)
+        sent = np.ascontiguousarray(emitters[senders, :, 0])  # a hundred times faster than the strided view
+        arriving = (sent @ self.transfer.reshape(patterns, frames * patterns)).reshape(len(sent), frames, patterns)
+        for at_patterns, start, end in zip(arriving, first, np.append(first, len(order))[1:], strict=True):
+            rows = order[start:end]
+            ears = listeners[of_listener[rows]].transpose(1, 0, 2).reshape(patterns, -1)
+            energy[rows] = (at_patterns @ ears).reshape(frames, len(rows), 4).swapaxes(0, 1)
+        return energy.reshape(-1, N_BANDS, N_FRAMES, 4)
 
 
 def trace_exchange(

@@ -123,7 +123,7 @@ class Field:
         for start in range(0, n, _BATCH):
             rows = slice(start, start + _BATCH)
             here, there = of_e[rows], of_l[rows]
-            exchanged = exchange.between(gets_e[here], gets_l[there])
+            exchanged = exchange.between(gets_e, gets_l, here, there)
             features = pair_features(
                 around_e[here], around_l[there], exchanged, pairs[rows], air, response.speed_of_sound, height[rows]
             )
