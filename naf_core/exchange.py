@@ -74,7 +74,7 @@ class Exchange:
         arriving = (sent @ self.transfer.reshape(patterns, frames * patterns)).reshape(len(sent), frames, patterns)
         for at_patterns, start, end in zip(arriving, first, np.append(first, len(order))[1:], strict=True):
             rows = order[start:end]
-            ears = listeners[of_listener[rows]].transpose(1, 0, 2).reshape(patterns, -1)
+            ears = listeners[of_listener[rows]].transpose(1, 0, 2).reshape(patterns, 4 * len(rows))
             energy[rows] = (at_patterns @ ears).reshape(frames, len(rows), 4).swapaxes(0, 1)
         return energy.reshape(-1, N_BANDS, N_FRAMES, 4)
 
