@@ -5,7 +5,7 @@ from naf_core.carriers import Carriers
 from naf_core.clock import Clock, Held
 from naf_core.response import FRAME_EDGES, empty_response
 from naf_core.reverb import Reverberation, ring_out
-from naf_core.synthesis import ambisonic_response
+from naf_core.synthesis import ambisonic_response, late_response
 
 RATE = 24000
 SPEED = 343.2
@@ -163,3 +163,37 @@ def test_a_walk_through_an_even_field_does_not_pulse_at_the_rate_of_its_frames(f
     for frequency, most in ((rate, -50.0), (2.0 * rate, -47.0)):
         modulation = 2.0 * np.abs(np.mean(power * np.exp(-2j * np.pi * frequency * time))) / power.mean()
         assert 20.0 * np.log10(0.5 * modulation) < most
+
+
+def made_late(response, times, monkeypatch):
+    """How often late reverberation is made of responses at ``times``."""
+    made = []
+    monkeypatch.setattr("naf_core.reverb.late_response", lambda *a: made.append(a) or late_response(*a))
+    reverberation(noise(float(times[-1])), clock(times[-1]), response, times, 0)
+    return len(made)
+
+
+def test_late_reverberation_is_made_anew_only_where_it_changes(monkeypatch):
+    """An even walk needs it at both ends; through a door, where it falls by 20 dB, at every key there."""
+    times = np.linspace(0.0, 4.0, 21)
+    even = responses(3.0 + 0.01 * np.arange(21), 0.3 * 10.0 ** (-0.005 * np.arange(21)))
+    assert made_late(even, times, monkeypatch) == 2
+    fall = np.interp(np.arange(21), [8, 12], [0.0, -2.0])
+    behind = responses([3.0] * 21, 0.3 * 10.0**fall)
+    assert 7 <= made_late(behind, times, monkeypatch) <= 9
+    away = responses(3.0 + 0.25 * np.arange(21), [0.3] * 21)  # its beginning moves by 15 ms
+    assert 3 < made_late(away, times, monkeypatch) < 8
+
+
+@pytest.mark.parametrize("follows_listener", [False, True])
+def test_what_is_made_anew_less_often_is_heard_as_if_it_were_made_at_every_key(follows_listener, monkeypatch):
+    """Levels that wander by 2 dB: within 0.3 dB in windows of 100 ms."""
+    times, dry = np.linspace(0.0, 4.0, 21), noise(4.0)
+    level = np.cumsum(np.random.default_rng(1).uniform(-0.04, 0.04, 21))
+    response = responses(3.0 + 0.05 * np.arange(21), 0.3 * 10.0**level)
+    seldom = reverberation(dry, clock(4.0), response, times, 0, follows_listener)
+    monkeypatch.setattr("naf_core.reverb._BAND_DB", -1.0)
+    always = reverberation(dry, clock(4.0), response, times, 0, follows_listener)
+    assert np.abs(seldom - always).max() > 0.0
+    power = [np.square(heard[0, RATE // 2 :]).reshape(35, -1).mean(axis=1) for heard in (seldom, always)]
+    np.testing.assert_allclose(10.0 * np.log10(power[0] / power[1]), 0.0, atol=0.3)
