@@ -41,7 +41,7 @@ def manual() -> Steps:
     bpy.ops.wm.open_mainfile(filepath=FILE, load_ui=False)
     yield 1.0
     scene = bpy.context.scene
-    scene.frame_end = scene.frame_start + 119
+    scene.frame_end = scene.frame_start + 47
     for item in scene.objects:  # what moves is the matter of another page, and takes its time
         if item.type == "MESH" and item.animation_data is not None:
             item.acoustics.surface = "IGNORED"
@@ -83,11 +83,11 @@ def manual() -> Steps:
     yield from keep("strips", None, "SEQUENCE_EDITOR")
     area.ui_type = "VIEW_3D"
 
-    # The tabs of materials, Speakers and the scene.
+    # The tabs of materials and Speakers.
     properties = hand.area("PROPERTIES").spaces.active
     floor = next(item for item in scene.objects if item.type == "MESH" and item.active_material is not None)
     talker = next(item for item in scene.objects if item.type == "SPEAKER")
-    for name, item, tab in (("material", floor, "MATERIAL"), ("speaker", talker, "DATA"), ("scene", talker, "SCENE")):
+    for name, item, tab in (("material", floor, "MATERIAL"), ("speaker", talker, "DATA")):
         bpy.context.view_layer.objects.active = item
         item.select_set(True)
         yield 0.5
@@ -136,7 +136,7 @@ def views(hand: Hand, keep: Callable[..., Steps], cuts: dict) -> Steps:
 
     yield from hand.press("acoustics.probe")
     view = hand.region("WINDOW")
-    hand.move(view.x + int(0.335 * view.width), view.y + int(0.655 * view.height))  # the floor of the living room
+    hand.move(view.x + int(0.364 * view.width), view.y + int(0.64 * view.height))  # the floor of the living room
     yield from hand.until(lambda: ACOUSTICS_OT_probe.values, LONGEST_BAKE, "a reading")
     yield from keep("probe")
     yield from hand.key("ESC")
