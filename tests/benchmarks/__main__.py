@@ -11,27 +11,22 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from naf_core.field import Field
 from naf_core.job import Job
-from naf_core.loudness import source_at
 from naf_core.raycast import Hits, Raycaster, sphere_directions
 from naf_core.scene import Scene
-from naf_core.source import Source
-from naf_core.survey import Survey
 from naf_core.tracer import trace
+from tests.benchmarks.field import field_figures
 from tests.benchmarks.figure import Figure, machine, save
 from tests.benchmarks.process import measure
 from tests.benchmarks.sound import sound_figures
 
 ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT = 600.0  # s for each command
-MAP_TEXELS = 256
-PAIRS = 720  # three Speakers at 240 frames: what the demo's bake could ask
 RAYS = 20_000
 
 
@@ -100,32 +95,6 @@ def with_blender(module: str, folder: Path) -> None:
         raise SystemExit(f"{module} failed:\n{result.stdout}{result.stderr}")
 
 
-def field_figures(job: Job) -> Iterator[Figure]:
-    """Scan, prediction and loudness map of the demo scene."""
-    fields: list[Field] = []
-    took = seconds(lambda: fields.append(Field.scan(job.scene, seed=job.seed)))
-    field = fields[0]
-    count = len(field.scan_.positions)
-    yield Figure("scan of the demo", took, "s", 15.0, f"{count} probes, {len(job.scene.triangles)} triangles")
-
-    frames = np.arange(PAIRS) % job.n_frames
-    emitters = np.concatenate([emitter.trajectory.positions for emitter in job.emitters])[:PAIRS]
-    emitters = emitters[np.arange(PAIRS) % len(emitters)]
-    listeners = job.listener.trajectory.positions[frames % len(job.times)]
-    took = seconds(lambda: field.predict(emitters, listeners), times=3)
-    yield Figure(f"field, a pair of {PAIRS}", 1e3 * took / PAIRS, "ms", 1.0, "8 bands, all frames and directions")
-    took = seconds(lambda: field.predict(emitters[0], listeners[0]), times=10)
-    yield Figure("field, one pair alone", 1e3 * took, "ms")
-
-    floor = replace(job.map, width=MAP_TEXELS, height=MAP_TEXELS)
-    start = floor.frame_index / job.fps
-    spectra = [Source(emitter.sound, job.sample_rate).content.spectrum for emitter in job.emitters]
-    sources = [source_at(e, spectrum, start) for e, spectrum in zip(job.emitters, spectra, strict=True)]
-    took = seconds(lambda: Survey(field, job.scene, floor, field.caster).at(sources))
-    name = f"loudness map, {MAP_TEXELS} x {MAP_TEXELS} after the scan"
-    yield Figure(name, took, "s", 5.0, f"{len(sources)} emitters")
-
-
 def tracer_figures(scene: Scene, emitter: np.ndarray, listener: np.ndarray) -> Iterator[Figure]:
     """How much of Embree's speed the reference tracer keeps."""
     caster = CountingRaycaster(scene)
@@ -169,8 +138,9 @@ def main() -> int:
         show(bake_figures(folder))
         job = demo_job(folder / "job")
         show(add_on_figures(folder / "add_on"))
-        show(field_figures(job))
-        show(sound_figures(job, Field.scan(job.scene, seed=job.seed), seconds, ROOT))
+        field = Field.scan(job.scene, seed=job.seed)
+        show(field_figures(job, field, seconds))
+        show(sound_figures(job, field, seconds, ROOT))
         show(tracer_figures(job.scene, job.emitters[0].trajectory.positions[0], job.listener.trajectory.positions[0]))
         show(package_figures())
     if options.json:
