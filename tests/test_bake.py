@@ -151,8 +151,8 @@ def test_a_cone_is_heard_where_it_points_and_in_the_room_by_its_power(tmp_path):
     assert levels["towards"]["direct"] == pytest.approx(levels["all"]["direct"], abs=0.01)
     assert levels["away"]["direct"] == pytest.approx(levels["all"]["direct"] - 20.0, abs=0.05)
     # Reverberation makes up for how it meets the direct sound, by a decibel or so.
-    assert levels["towards"]["late"] == pytest.approx(levels["away"]["late"], abs=0.01)
-    assert levels["away"]["late"] == pytest.approx(levels["all"]["late"] + 10.0 * np.log10(cone.power[0]), abs=2.0)
+    for name in ("towards", "away"):
+        assert levels[name]["late"] == pytest.approx(levels["all"]["late"] + 10.0 * np.log10(cone.power[0]), abs=2.0)
 
 
 def test_wet_and_dry(tmp_path):
