@@ -96,7 +96,7 @@ class Hand:
         """Look for the button of an operator in a region and return its place."""
         manager = bpy.context.window_manager
         where = self.region(region, area)
-        for share in (0.5, 0.3, 0.75, 0.92):
+        for share in 2 * (0.5, 0.3, 0.75, 0.92):  # twice: the first look may come before all is drawn
             x = where.x + int(share * where.width)
             for y in range(where.y + where.height - 4, where.y + 4, -_STEP):
                 self.move(x, y)

@@ -6,9 +6,12 @@ Run in a window by test_window.py: `session.py FILE.blend REPORT.json`.
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import time
+from collections.abc import Generator
 from pathlib import Path
+from types import ModuleType
 
 import bpy
 
@@ -16,7 +19,7 @@ HERE = Path(__file__).resolve().parent
 sys.path += [str(HERE), str(HERE.parent / "blender")]
 
 from file_data import data_of_file  # noqa: E402
-from hand import ARGUMENTS, Hand, Steps, work  # noqa: E402
+from hand import ARGUMENTS, OUT, Hand, Steps, work  # noqa: E402
 
 FILE, REPORT = ARGUMENTS
 EXTENSION = "bl_ext.user_default.acoustic_fields"
@@ -24,10 +27,13 @@ LONGEST_BAKE = 600.0  # s
 
 
 def session() -> Steps:
-    from bl_ext.user_default.acoustic_fields import preferences, sheet, strips
-    from bl_ext.user_default.acoustic_fields.operators import Activity
+    from bl_ext.user_default.acoustic_fields import overlay, panels, preferences, sheet, strips
+    from bl_ext.user_default.acoustic_fields.operators import Activity, JobOperator
 
     hand, report = Hand(), {}
+    ticks = own_times(JobOperator, "modal")
+    parts = [cls for cls in vars(panels).values() if isinstance(cls, type) and issubclass(cls, bpy.types.Panel)]
+    drawings = [own_times(cls, "draw") for cls in parts if cls is not bpy.types.Panel]
 
     def done() -> bool:
         return Activity.running is None
@@ -40,6 +46,8 @@ def session() -> Steps:
         """Press Bake, watch how promptly Blender ticks meanwhile, and wait for the end."""
         yield from hand.press("acoustics.bake")
         yield from hand.until(lambda: not done(), 120.0, "the start of a bake")
+        for times in (ticks, *drawings):
+            times.clear()
         late, before, shown = [], time.monotonic(), False
         while not done():
             yield 0.05
@@ -52,8 +60,16 @@ def session() -> Steps:
                 before = time.monotonic()
             if sum(late) + 0.05 * len(late) > LONGEST_BAKE:
                 raise TimeoutError(name)
-        late.sort()
-        report[name] = {**results(), "tick_p95_ms": 1000 * late[int(0.95 * (len(late) - 1))], "ticks": len(late)}
+        # What is ours: the tick without its last, which writes the results, and the drawing of all panels of the tab.
+        report[name] = {
+            **results(),
+            "late_p95_ms": p95_ms(late),
+            "ticks": len(ticks),
+            "tick_p95_ms": p95_ms(ticks[:-1]),
+            "last_tick_ms": 1e3 * ticks[-1],
+            "drawings": max(map(len, drawings)),
+            "drawing_ms": 1e3 * sum(sum(times) / len(times) for times in drawings if times),
+        }
         yield 1.0
         hand.shot(name)
 
@@ -64,6 +80,7 @@ def session() -> Steps:
     hand.shot("opened")
     bpy.ops.ed.undo_push(message="Opened")
     before = data_of_file()
+    report["idle"] = yield from idle(hand)
 
     # Cancelled in the middle.
     yield from hand.press("acoustics.bake")
@@ -90,6 +107,7 @@ def session() -> Steps:
     yield from hand.press("acoustics.show_map")
     yield 1.5
     hand.shot("map")
+    report["legend"] = legend(hand, overlay, next(sheet.own_sheets(bpy.context.scene)))
     yield from hand.press("acoustics.clear")
     yield 1.0
     hand.shot("cleared")
@@ -100,11 +118,91 @@ def session() -> Steps:
     yield from hand.until(lambda: preferences.Testing.running is None, 120.0, "the test of the worker")
     report["worker"] = preferences.current().tested
 
+    report["command"] = yield from command(hand)
+
+    # Off and on: twenty times as the add-on does it, and once as Blender does, which takes the wheels away and back.
+    kept, add_on = handlers(), sys.modules[EXTENSION]
+    for _ in range(20):
+        add_on.unregister()
+        add_on.register()
+    report["more"] = handlers() - kept
     bpy.ops.preferences.addon_disable(module=EXTENSION)
     report["left"] = sorted(dir(bpy.ops.acoustics))
     bpy.ops.preferences.addon_enable(module=EXTENSION)
     yield 0.5
     Path(REPORT).write_text(json.dumps(report, indent=1))
+
+
+def idle(hand: Hand) -> Generator[float, None, dict[str, float]]:
+    """How late Blender is with no work going on: with nothing to draw, and where it draws the sidebar or the view."""
+    found = {}
+    for name in ("nothing", "UI", "WINDOW"):
+        late, drawn = [], time.monotonic()
+        for _ in range(60):
+            start = time.monotonic()
+            if name != "nothing" and start > drawn + 0.5:
+                drawn = start
+                hand.region(name).tag_redraw()
+            yield 0.05
+            late.append(time.monotonic() - start - 0.05)
+        found[name] = p95_ms(late)
+    return found
+
+
+def legend(hand: Hand, overlay: ModuleType, sheet: bpy.types.Object) -> dict[str, object]:
+    """Where the numbers of the legend stand beside its bar in a picture of the screen, and what its colours mean."""
+    scale, view = bpy.context.preferences.system.ui_scale, hand.region("WINDOW")
+    lowest, highest, quantity = sheet["loudness_min"], sheet["loudness_max"], sheet["loudness_quantity"]
+    x = view.x + scale * (overlay.LEFT + 0.5 * overlay.WIDTH)
+    base = hand.window.height - 1 - view.y - scale * overlay.BOTTOM
+    marks = [
+        (x, base - scale * min(max(share, 0.01), 0.99) * overlay.HEIGHT, float(text))  # within the bar at its ends
+        for share, text in overlay.marks(lowest, highest, quantity)
+    ]
+    return {"marks": marks, "limits": (lowest, highest), "palette": sheet["loudness_palette"]}
+
+
+def command(hand: Hand) -> Generator[float, None, dict[str, object]]:
+    """Bake the open file by the command that farms call, in a Blender without a window; returns what came of it."""
+    film, output = OUT / "film.blend", OUT / "command"
+    bpy.ops.wm.save_as_mainfile(filepath=str(film), copy=True)
+    line = [bpy.app.binary_path, "-b", film, "--command", "acoustics_bake", "--output", output]
+    with open(OUT / "command.txt", "w") as said:
+        process = subprocess.Popen(list(map(str, line)), stdout=said, stderr=subprocess.STDOUT)
+    yield from hand.until(lambda: process.poll() is not None, LONGEST_BAKE, "the command")
+    return {"code": process.returncode, "files": sorted(file.name for file in output.iterdir())}
+
+
+def handlers() -> int:
+    """How many functions Blender calls by itself."""
+    found = (getattr(bpy.app.handlers, name) for name in dir(bpy.app.handlers))
+    return sum(len(listed) for listed in found if isinstance(listed, list))
+
+
+def own_times(owner: type, name: str) -> list[float]:
+    """Note from now on the seconds of processor time that each call of a method takes."""
+    times: list[float] = []
+    method = getattr(owner, name)
+
+    def timed(*arguments: object) -> object:
+        start = time.thread_time()
+        try:
+            return method(*arguments)
+        finally:
+            times.append(time.thread_time() - start)
+
+    # Blender counts the arguments that are declared.
+    declared = {
+        "draw": lambda own, context: timed(own, context),
+        "modal": lambda own, context, event: timed(own, context, event),
+    }
+    setattr(owner, name, declared[name])
+    return times
+
+
+def p95_ms(times: list[float]) -> float:
+    """What 95 of 100 times stay below, in ms."""
+    return 1e3 * sorted(times)[int(0.95 * (len(times) - 1))] if times else 0.0
 
 
 def changes(before: dict[str, object], after: dict[str, object]) -> list[str]:

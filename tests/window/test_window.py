@@ -6,8 +6,11 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from naf_core.colours import colours
 from tests.window import tool
 
 HERE = Path(__file__).resolve().parent
@@ -30,7 +33,7 @@ def test_the_everyday_buttons(window: tool.Tool) -> None:
     shutil.copytree(ROOT / "tests/scenes/sounds", OUT / "sounds")
     blend = shutil.copy(ROOT / "tests/scenes/demo.blend", OUT)
     report = OUT / "report.json"
-    said = window.run(HERE / "session.py", OUT, blend, report, timeout=900)
+    said = window.run(HERE / "session.py", OUT, blend, report, timeout=1200)
     assert "Traceback" not in said, said
     found = json.loads(report.read_text())
 
@@ -41,4 +44,19 @@ def test_the_everyday_buttons(window: tool.Tool) -> None:
     for moment in ("baked", "again"):
         assert (found[moment]["strips"], found[moment]["sheets"]) == (4, 1)
     assert found["worker"].startswith("Python 3.")
-    assert found["left"] == []
+    assert found["left"] == [] and found["more"] == 0
+    assert found["command"]["code"] == 0, (OUT / "command.txt").read_text()
+    assert {"film_baked.blend", "mix.wav", "report.json"} <= set(found["command"]["files"])
+
+    # Processor time of ours alone, which no other work on the machine lengthens.
+    for moment in ("baked", "again"):
+        assert found[moment]["ticks"] > 10 and found[moment]["drawings"] > 1
+        assert found[moment]["tick_p95_ms"] < 100.0 and found[moment]["drawing_ms"] < 100.0
+
+    # Beside each number of the legend stands the colour that the map gives this value.
+    legend = found["legend"]
+    with Image.open(OUT / "map.png") as picture:
+        seen = np.array([picture.convert("RGB").getpixel((round(x), round(y))) for x, y, _ in legend["marks"]])
+    values = np.array([value for *_, value in legend["marks"]])
+    assert len(values) > 2
+    assert np.abs(seen - colours(values, legend["limits"], legend["palette"])).max() < 6  # a pixel of a bar of 220
