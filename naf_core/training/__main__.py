@@ -81,7 +81,7 @@ def main(arguments: list[str] | None = None) -> int:
     train = commands.add_parser("train", help="trace the training rooms and train the decoder; resumes where it was")
     train.add_argument("--rooms", type=int, default=1760, help="plain rooms, seeds from 0 (default %(default)s)")
     train.add_argument(
-        "--wide", type=int, default=600, help=f"wide rooms, seeds from {WIDE_TRAINING} (default %(default)s)"
+        "--wide", type=int, default=0, help=f"wide rooms, seeds from {WIDE_TRAINING} (default %(default)s)"
     )
     train.add_argument("--epochs", type=float, default=5.0)
     train.add_argument("--width", type=int, default=256, help="hidden units (default %(default)s)")
