@@ -326,6 +326,8 @@ def environment(threads: int = 0) -> dict[str, str]:
     result["PYTHONUTF8"] = "1"
     result["PYTHONNOUSERSITE"] = "1"  # a package of the user's must not stand in for ours
     result["PYTHONSAFEPATH"] = "1"  # nor a folder beside the .blend
+    if not threads and "OMP_NUM_THREADS" not in result:  # a choice counts for the tracing, too
+        result.setdefault("ACOUSTICS_PROCESSES", str(os.cpu_count() or 1))
     # One core is left to Blender: threads of linear algebra wait for each other in a busy loop, and where Blender takes
     # a core of two for drawing, a map took thirty times as long.
     count = str(threads or max(1, (os.cpu_count() or 1) - 1))

@@ -16,7 +16,7 @@ from naf_core.field import Field
 from naf_core.formats import format_of
 from naf_core.gauges import Energy, gauge_of
 from naf_core.images import find_images, no_images
-from naf_core.job import Job
+from naf_core.job import QUALITIES, Job
 from naf_core.loudness import Source, source_at
 from naf_core.placed import PlacedField, first_sound_of
 from naf_core.render import impulse_response
@@ -48,12 +48,13 @@ class Answers:
     def __init__(self, job: Job, before: Answers | None = None, progress: Progress | None = None) -> None:
         self.job = job
         self._refined = refined_scan(job)
-        same = before is not None and same_scene(before.job.scene, job.scene) and before.job.seed == job.seed
+        same = before is not None and same_scene(before.job.scene, job.scene)
+        same = same and (before.job.seed, before.job.quality) == (job.seed, job.quality)
         if same and before._refined == self._refined and job.recorded is before.job.recorded is None:
             self.field, self._first = before.field, before._first
         else:
             self.field = self._read() or Field.scan(
-                job.scene, seed=job.seed, processes=process_count(), progress=progress
+                job.scene, seed=job.seed, processes=process_count(), progress=progress, **QUALITIES[job.quality]
             )
             self._first = first_sound_of(self.field)
         self._edges = find_edges(job.scene, self.field.caster)

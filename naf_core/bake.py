@@ -20,7 +20,7 @@ from naf_core.field import Field
 from naf_core.formats import Format, format_of
 from naf_core.hearing import Hearing
 from naf_core.images import Images
-from naf_core.job import Job
+from naf_core.job import QUALITIES, Job
 from naf_core.motion import key_times
 from naf_core.placed import PlacedField, outside
 from naf_core.progress import Emit, Progress
@@ -67,7 +67,7 @@ class _Bake:
         keys = sum(map(len, self.keys))
         return {
             "sounds": 0.02 * len(job.emitters),
-            "scan": 4.5 * sum(len(scene.triangles) > 0 for scene in job.room.scenes),
+            "scan": 4.5 * job.scan_effort * sum(len(scene.triangles) > 0 for scene in job.room.scenes),
             "field": 0.3 + 0.005 * keys,
             "map": painting.seconds(job),
             "render": 0.03 * keys + (0.4 + 0.1 * job.duration) * len(job.emitters) if bake else 0.0,
@@ -145,7 +145,8 @@ class _Bake:
             def step(fraction: float, before: int = number) -> None:
                 progress((before + fraction) / len(scenes))
 
-            fields.append(self.store.scan(scene, partial(self.scan, scene, seed=self.job.seed, progress=step)))
+            scan = partial(self.scan, scene, seed=self.job.seed, progress=step, **QUALITIES[self.job.quality])
+            fields.append(self.store.scan(scene, scan))
         return Rooms(self.job.room, fields)
 
     def hearings(self) -> list[Hearing]:

@@ -58,22 +58,33 @@ class Field:
         seed: int = 0,
         spacing: float = 0.8,
         paths: int | None = None,
+        effort: float = 1.0,
         processes: int = 1,
         progress: Callable[[float], None] | None = None,
         weights: Path | None = None,
     ) -> Field:
         """Scan ``scene`` and read the bundled weights (or those at ``weights``): a field ready to be asked.
 
-        Probes stand ``spacing`` metres apart and send ``paths`` together, by default the more the sooner they end.
-        ``processes`` at most work side by side; the result does not depend on how many. ``progress`` gets 0..1 and may
-        raise to cancel. A scene without triangles gives the free field.
+        Probes stand ``spacing`` metres apart and send ``paths`` together, by default ``effort`` times as many as are
+        enough, which are the more the sooner they end. ``processes`` at most work side by side; the result does not
+        depend on how many. ``progress`` gets 0..1 and may raise to cancel. A scene without triangles gives the free
+        field.
         """
         config, parameters, calibration = _read_weights(weights)
         caster = Raycaster(scene)
         return cls(
             scene,
             caster,
-            scan(scene, caster, spacing=spacing, paths=paths, seed=seed, processes=processes, progress=progress),
+            scan(
+                scene,
+                caster,
+                spacing=spacing,
+                paths=paths,
+                effort=effort,
+                seed=seed,
+                processes=processes,
+                progress=progress,
+            ),
             config,
             parameters,
             calibration,

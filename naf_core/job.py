@@ -32,6 +32,12 @@ KINDS = ("bake", "map", "refine", "answers")
 FILE_TYPES = ("wav", "flac")
 SAMPLE_TYPES = ("16", "24", "float")
 IMPULSE_TYPES = ("wav", "sofa", "both")
+# What `Field.scan` is told by each quality: metres between probes, and paths, times as many as by default.
+QUALITIES: dict[str, dict[str, float]] = {
+    "draft": {"spacing": 1.2, "effort": 0.25},
+    "standard": {},
+    "high": {"effort": 4.0},
+}
 SCENE_FILE, MOTION_FILE, JOB_FILE = "scene.h5", "motion.h5", "job.json"
 STATE_FILE = "state_{}.h5"  # scenes of a changing room, from 1 on
 
@@ -55,7 +61,8 @@ class Job:
     All trajectories share their times, in seconds from the first frame; ``n_frames`` (1..1 000 000) frames at
     ``fps`` (0.1..1000) set the duration. ``sample_rate`` 16 000..192 000 Hz; ``mix`` adds the sum of all stems. Only a
     bake needs a listener. ``states`` says how the room changes, of which ``scene`` is the first; by default it
-    does not. A ``recorded`` room answers in place of the scene.
+    does not. A ``recorded`` room answers in place of the scene. ``quality`` is one of QUALITIES: how the rooms are
+    scanned.
 
     What is heard: ``format`` is one of `layouts.FORMATS`, ``order`` (1..3) that of ambisonics, ``hrtf`` a SOFA file
     with the ears of "binaural" ("" for the bundled ones). Up to ``reflections`` (0..64) early reflections of each
@@ -103,6 +110,7 @@ class Job:
     cache: Path | None = None
     states: States | None = None
     recorded: Placement | None = None
+    quality: str = "standard"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "emitters", tuple(self.emitters))
@@ -116,6 +124,7 @@ class Job:
             ("file_type", FILE_TYPES),
             ("sample_type", SAMPLE_TYPES),
             ("impulse_type", IMPULSE_TYPES),
+            ("quality", tuple(QUALITIES)),
         ):
             value = getattr(self, name)
             if value not in allowed:
@@ -181,6 +190,11 @@ class Job:
     def room(self) -> States:
         """How the room changes: one state where it does not."""
         return self.states or States.of(self.scene)
+
+    @property
+    def scan_effort(self) -> float:
+        """Paths of a scan, times as many as by default: so much longer it takes."""
+        return QUALITIES[self.quality].get("effort", 1.0)
 
     @property
     def times(self) -> np.ndarray:
@@ -324,6 +338,7 @@ _SOUND_SETTINGS = {
     "impulse_frames": lambda fields, key: fields.wholes(key, MAX_IMPULSES),
     "impulse_type": Fields.text,
     "impulse_spacing": Fields.number,
+    "quality": Fields.text,
     "kept": lambda fields, key: fields.texts(key, MAX_EMITTERS),
 }
 # How those of a map are read.

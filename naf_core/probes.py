@@ -180,19 +180,20 @@ def scan(
     spacing: float = 0.8,
     limit: int = 400,
     paths: int | None = None,
+    effort: float = 1.0,
     seed: int = 0,
     processes: int = 1,
     progress: Callable[[float], None] | None = None,
 ) -> Scan:
     """Place probes in ``scene`` and let them share in sending ``paths``: all paths tell of all pairs.
 
-    By default these are `enough_paths`. ``processes`` at most work side by side. ``progress`` gets 0..1 and may raise
-    to cancel.
+    By default these are ``effort`` times `enough_paths`. ``processes`` at most work side by side. ``progress`` gets
+    0..1 and may raise to cancel.
     """
     positions = place_probes(scene, caster, spacing, limit)
     sees = visibility(caster, positions, positions)
     around = surroundings(scene, caster, positions)
-    paths = enough_paths(around) if paths is None else paths
+    paths = round(effort * enough_paths(around)) if paths is None else paths
     rays = max(1, min(paths // max(len(positions), 1), _MOST_RAYS))
     exchange = trace_exchange(scene, caster, positions, rays=rays, seed=seed, processes=processes, progress=progress)
     return Scan(

@@ -9,7 +9,7 @@ from typing import Any
 from naf_core.delivery import hand_over, part_folder
 from naf_core.errors import UserError
 from naf_core.field import Field
-from naf_core.job import Job
+from naf_core.job import QUALITIES, Job
 from naf_core.progress import Emit, Progress
 from naf_core.refinement import Refinement, pooled
 from naf_core.stems import FOLDER, StemStore
@@ -31,13 +31,14 @@ def refine(job: Job, emit: Emit, scan: Callable[..., Field] = Field.scan) -> dic
         )
     scenes, results = job.room.scenes, []
     count = len(scenes)
-    progress = Progress(emit, {"scan": _SCAN * count, "refine": _REFINE * count})
+    progress = Progress(emit, {"scan": _SCAN * job.scan_effort * count, "refine": _REFINE * count})
     with part_folder(job.output) as part:
         store = StemStore(job, part)
         for number, scene in enumerate(scenes, 1):
             which = f"state {number} of {count} of the room" if count > 1 else "the room"
             with progress.stage("scan", f"Scanning {which}", 1.0 / count) as step:
-                field = store.scan(scene, partial(scan, scene, seed=job.seed, progress=step))
+                options = QUALITIES[job.quality]
+                field = store.scan(scene, partial(scan, scene, seed=job.seed, progress=step, **options))
             with progress.stage("refine", f"Refining {which}", 1.0 / count) as step:
                 if not store.refined(scene):
                     results.append(field.refine(seed=job.seed, processes=process_count(), progress=step))

@@ -39,11 +39,11 @@ class StemStore:
     def __init__(self, job: Job, part: Path) -> None:
         self._old, self._new = job.cache or job.output / FOLDER, part / FOLDER
         self._new.mkdir()
-        self._seed = job.seed
+        self._job = job
         place, scenes = job.recorded, job.room.scenes
-        rooms = [_scan_name(scene, job.seed, _PLAIN) for scene in scenes]
+        rooms = [_scan_name(job, scene, _PLAIN) for scene in scenes]
         if place is None:  # what a refined scan answers is not what the plain one did
-            rooms += [_file(self._old / _scan_name(scene, job.seed, _REFINED)) for scene in scenes]
+            rooms += [_file(self._old / _scan_name(job, scene, _REFINED)) for scene in scenes]
         changes = (job.room.times, job.room.number) if job.room.change else ()
         recorded = () if place is None else (_file(place.file), np.array(place.origin), np.array(place.axes))
         self._rooms = digest(*rooms, *changes, *recorded)
@@ -69,7 +69,7 @@ class StemStore:
     def scan(self, scene: Scene, make: Callable[[], Field]) -> Field:
         """The kept scan of a scene, the refined one first, else that which ``make`` makes, which is handed on."""
         for kind in (_REFINED, _PLAIN):
-            path = self._carried(_scan_name(scene, self._seed, kind))
+            path = self._carried(_scan_name(self._job, scene, kind))
             field = None if path is None else read_scan(path)
             if field is not None:
                 return field
@@ -77,7 +77,7 @@ class StemStore:
                 path.unlink()
         field = make()
         if isinstance(field, Field):  # stand-ins are not kept
-            path = self._new / _scan_name(scene, self._seed, _PLAIN)
+            path = self._new / _scan_name(self._job, scene, _PLAIN)
             try:
                 field.save(path)
             except OSError:  # the disk is full: what matters more has to fit
@@ -86,18 +86,18 @@ class StemStore:
 
     def refined(self, scene: Scene) -> bool:
         """Whether the scan of a scene that was asked for is a refined one."""
-        return (self._new / _scan_name(scene, self._seed, _REFINED)).exists()
+        return (self._new / _scan_name(self._job, scene, _REFINED)).exists()
 
     def keep_refined(self, field: Field) -> None:
         """Hand on a refined scan in place of the plain one; raises UserError where it cannot be written."""
         try:
-            field.save(self._new / _scan_name(field.scene, self._seed, _REFINED))
+            field.save(self._new / _scan_name(self._job, field.scene, _REFINED))
         except OSError as error:
             raise UserError(
                 f"The refined scan cannot be written to {self._new.parent.parent} ({error.strerror or error}): free"
                 " some space, or choose another output folder."
             ) from error
-        (self._new / _scan_name(field.scene, self._seed, _PLAIN)).unlink(missing_ok=True)
+        (self._new / _scan_name(self._job, field.scene, _PLAIN)).unlink(missing_ok=True)
 
     def stem(self, name: str) -> StemFile | None:
         """The kept stem of the emitter ``name``, None where it has to be rendered, into `place`."""
@@ -160,12 +160,12 @@ class StemStore:
 
 def refined_scan(job: Job) -> Path | None:
     """The file of the refined scan of a job's scene, where the last bake or refinement kept one."""
-    path = (job.cache or job.output / FOLDER) / _scan_name(job.scene, job.seed, _REFINED)
+    path = (job.cache or job.output / FOLDER) / _scan_name(job, job.scene, _REFINED)
     return path if path.is_file() else None
 
 
-def _scan_name(scene: Scene, seed: int, kind: str) -> str:
-    return f"{digest(_scene_values(scene), seed)}-{kind}"
+def _scan_name(job: Job, scene: Scene, kind: str) -> str:
+    return f"{digest(_scene_values(scene), job.seed, job.quality)}-{kind}"
 
 
 def read_scan(path: Path) -> Field | None:

@@ -18,11 +18,12 @@ def thread_count() -> int:
 
 
 def process_count() -> int:
-    """How many processes may trace: all cores, unless OMP_NUM_THREADS asks for less than all but one.
+    """How many processes may trace: as many as ACOUSTICS_PROCESSES says, or as threads may work.
 
-    Unlike threads that compute, they leave the core that was spared for others to whoever wants it at once.
+    They may be more than these: they leave a core that was spared for others to whoever wants it at once.
     """
-    return min(thread_count() + 1, os.cpu_count() or 1)
+    wished = os.environ.get("ACOUSTICS_PROCESSES", "")
+    return max(int(wished), 1) if wished.isdigit() else thread_count()
 
 
 def ahead(work: Callable[[Given], Made], things: Iterable[Given], most: int | None = None) -> Iterator[Made]:

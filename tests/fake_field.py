@@ -38,7 +38,13 @@ class DiffuseField:
 
     @classmethod
     def scan(
-        cls, scene: Scene, *, seed: int = 0, processes: int = 1, progress: Callable[[float], None] | None = None
+        cls,
+        scene: Scene,
+        *,
+        seed: int = 0,
+        processes: int = 1,
+        progress: Callable[[float], None] | None = None,
+        **_options: float,
     ) -> DiffuseField:
         """Stands in for Field.scan."""
         for fraction in (0.0, 0.5, 1.0):

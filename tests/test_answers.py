@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +77,7 @@ def test_the_scan_is_kept_while_the_scene_is_the_same(job: Job, tmp_path: Path) 
     assert Answers(moved, first).field is first.field
     other = Scene(ROOM.vertices * 1.1, ROOM.triangles, ROOM.material_index, ROOM.materials)
     assert not same_scene(ROOM, other)
+    assert Answers(replace(moved, quality="draft"), first).field is not first.field
     assert Answers(Job("answers", other, job.emitters, None, tmp_path), first).field is not first.field
 
 

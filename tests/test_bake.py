@@ -15,8 +15,9 @@ import soundfile
 from naf_core.bake import run
 from naf_core.directivity import Cone
 from naf_core.floormap import FloorMap
-from naf_core.job import Job
+from naf_core.job import QUALITIES, Job
 from naf_core.scene import Emitter, Listener
+from tests.fake_field import DiffuseField
 from tests.kitchen import RATE, bake, job, sound, still, warnings
 
 
@@ -302,6 +303,18 @@ def test_kept_emitters_stay_as_they_were(tmp_path):
 def test_the_same_seed_gives_the_same_sound(tmp_path):
     first, again = (bake(job(tmp_path / name, map=None))[0] for name in ("a", "b"))
     assert Path(first["mix"]).read_bytes() == Path(again["mix"]).read_bytes()
+
+
+@pytest.mark.parametrize("quality", QUALITIES)
+def test_the_quality_says_how_rooms_are_scanned(tmp_path, quality):
+    told = []
+
+    def scan(scene, **options):
+        told.append({name: options[name] for name in ("spacing", "effort") if name in options})
+        return DiffuseField.scan(scene)
+
+    run(job(tmp_path, map=None, quality=quality), lambda event: None, scan=scan)
+    assert told == [QUALITIES[quality]]
 
 
 def test_the_field_itself_bakes_a_small_room(tmp_path):

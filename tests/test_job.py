@@ -75,6 +75,7 @@ SOUND = {
     "parts": True,
     "impulse_frames": (1, 5),
     "impulse_type": "both",
+    "quality": "high",
 }
 
 

@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from naf_core.threads import ahead, thread_count, together
+from naf_core.threads import ahead, process_count, thread_count, together
 
 
 @pytest.fixture(params=[1, 2, 3])
@@ -15,6 +15,13 @@ def test_work_comes_in_order_whatever_the_threads(threads):
     assert thread_count() == threads
     assert list(ahead(lambda number: number**2, range(20))) == [number**2 for number in range(20)]
     assert together(lambda: "a", lambda: "b", lambda: "c", lambda: "d") == ["a", "b", "c", "d"]
+
+
+def test_processes_are_as_many_as_threads_unless_they_may_be_more(threads, monkeypatch):
+    monkeypatch.delenv("ACOUSTICS_PROCESSES", raising=False)
+    assert process_count() == threads
+    monkeypatch.setenv("ACOUSTICS_PROCESSES", "5")
+    assert process_count() == 5
 
 
 def test_no_more_is_done_ahead_than_was_allowed(threads):

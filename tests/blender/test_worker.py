@@ -203,14 +203,21 @@ def test_the_environment_finds_the_core(tmp_path):
 def test_the_environment_leaves_a_core_to_blender_unless_the_person_says_otherwise(monkeypatch):
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("ACOUSTICS_PROCESSES", raising=False)
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     for cores, threads in ((1, "1"), (2, "1"), (8, "7"), (None, "1")):
         monkeypatch.setattr(os, "cpu_count", lambda cores=cores: cores)
         found = worker.environment()
         assert found["OPENBLAS_NUM_THREADS"] == found["MKL_NUM_THREADS"] == threads
-        assert found["OMP_NUM_THREADS"] == "7"
-    # The preferences come first.
-    assert {worker.environment(3)[name] for name in worker._THREADS} == {"3"}
+        assert found["OMP_NUM_THREADS"] == "7" and "ACOUSTICS_PROCESSES" not in found
+    # The preferences come first, for what traces, too.
+    found = worker.environment(3)
+    assert {found[name] for name in worker._THREADS} == {"3"} and "ACOUSTICS_PROCESSES" not in found
+    # Who says nothing has all cores trace.
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    found = worker.environment()
+    assert (found["OMP_NUM_THREADS"], found["ACOUSTICS_PROCESSES"]) == ("7", "8")
 
 
 def test_the_environment_drops_what_steers_python(monkeypatch):
