@@ -24,7 +24,7 @@ class Output:
     def draw(self, context: Context) -> None:
         layout, settings = self.layout, context.scene.acoustics
         split_properties(layout)
-        draw_all(layout, settings, "directory", "format")
+        draw_all(layout, settings, "directory", "quality", "format")
         if settings.format.startswith("AMBIX"):
             layout.prop(settings, "order")
         if settings.format == "BINAURAL":

@@ -254,6 +254,7 @@ def job_of(
         kept=kept_speakers(scene, wish, reading),
         states=reading.states,
         recorded=placement_of(scene),
+        quality=settings.quality.lower(),
     )
 
 

@@ -98,8 +98,18 @@ class ACOUSTICS_OT_bake_preset_add(_Add, Operator):
     preset_values = tuple(
         f"own.{name}"
         for name in (
-            *("format", "order", "hrtf", "sample_rate", "file_type", "sample_type", "mix", "parts", "playback"),
-            *("impulses", "impulse_type", "impulse_spacing", "reflections", "wetness", "reverb_gain"),
+            *("quality", "format", "order", "hrtf", "sample_rate", "file_type", "sample_type"),
+            *(
+                "mix",
+                "parts",
+                "playback",
+                "impulses",
+                "impulse_type",
+                "impulse_spacing",
+                "reflections",
+                "wetness",
+                "reverb_gain",
+            ),
             *("normalise", "loudness", "peak"),
         )
     )

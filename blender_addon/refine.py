@@ -24,6 +24,7 @@ _SETTINGS = (
     "humidity",
     "pressure",
     "seed",
+    "quality",
     "recorded_field",
     "bake_range",
     "bake_start",

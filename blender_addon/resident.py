@@ -130,6 +130,7 @@ def job_of(context: bpy.types.Context, folder: Path) -> Job:
         fps=reading.fps,
         frame_start=scene.frame_current,
         seed=scene.acoustics.seed,
+        quality=scene.acoustics.quality.lower(),
         scene_name=scene.name,
         cache=kept_by(scene),
     )

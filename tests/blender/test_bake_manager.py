@@ -165,13 +165,13 @@ def test_settings_of_the_sound_reach_the_job(scene, acoustics) -> None:
     settings.sample_type, settings.reflections, settings.wetness = "FLOAT", 5, 0.25
     settings.reverb_gain, settings.normalise, settings.loudness, settings.peak = 3.0, True, -20.0, -2.0
     settings.parts = settings.impulses = True
-    settings.impulse_type = "BOTH"
+    settings.impulse_type, settings.quality = "BOTH", "DRAFT"
     bpy.ops.acoustics.bake()
     (job,) = acoustics["jobs"]
     assert (job.format, job.order, job.file_type, job.sample_type) == ("ambix-world", 2, "wav", "float")
     assert (job.reflections, job.wetness, job.reverb_gain) == (5, 0.25, 3.0)
     assert (job.loudness, job.peak, job.parts, job.impulse_type) == (-20.0, -2.0, True, "both")
-    assert job.impulse_frames == (15,)
+    assert (job.impulse_frames, job.quality) == ((15,), "draft")
 
 
 def test_impulse_responses_outside_the_range_are_told(scene) -> None:

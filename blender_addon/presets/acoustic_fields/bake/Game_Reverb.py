@@ -4,6 +4,7 @@ import bpy
 
 own = bpy.context.scene.acoustics
 
+own.quality = "STANDARD"
 own.format = "AMBIX-WORLD"
 own.order = 1
 own.hrtf = ""

@@ -4,6 +4,7 @@ import bpy
 
 own = bpy.context.scene.acoustics
 
+own.quality = "STANDARD"
 own.format = "MONO"
 own.order = 1
 own.hrtf = ""

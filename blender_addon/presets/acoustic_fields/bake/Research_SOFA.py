@@ -4,6 +4,7 @@ import bpy
 
 own = bpy.context.scene.acoustics
 
+own.quality = "HIGH"
 own.format = "AMBIX-WORLD"
 own.order = 3
 own.hrtf = ""
