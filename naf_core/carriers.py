@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from scipy import fft
 
@@ -63,8 +65,14 @@ def split_bands(signals: np.ndarray, sample_rate: int, bands: slice = slice(None
     """
     n = signals.shape[-1]
     bins = n // thin // 2 + 1
-    filters = band_filters(n, sample_rate)[bands, :bins].astype(np.float32)
+    filters = _filters(n, sample_rate)[bands, :bins]
     return fft.irfft(fft.rfft(signals)[..., None, :bins] * filters, n // thin) * np.float32(1.0 / thin)
+
+
+@lru_cache(maxsize=2)
+def _filters(n_fft: int, sample_rate: int) -> np.ndarray:
+    """As `band_filters`, float32: those of an emitter serve for all its carriers."""
+    return band_filters(n_fft, sample_rate).astype(np.float32)
 
 
 class Carriers:
@@ -100,7 +108,7 @@ class Carriers:
         self.dense = np.stack([split_bands(row, sample_rate, slice(LOW, None)) for row in noise])
         pulses = _pulses(m, sample_rate, order, rng)
         self.sparse = np.stack([split_bands(row, sample_rate, slice(LOW, None)) for row in pulses])
-        self.power = np.square(band_filters(n, sample_rate)).mean(axis=1)
+        self.power = np.square(_filters(n, sample_rate), dtype=np.float64).mean(axis=1)
 
     @property
     def channels(self) -> int:
@@ -131,7 +139,7 @@ def _even(noise: np.ndarray, sample_rate: int) -> np.ndarray:
     short for the band.
     """
     n = len(noise)
-    filters = band_filters(n, sample_rate).astype(np.float32)
+    filters = _filters(n, sample_rate)
     bins = np.arange(n // 2 + 1)
     low = np.floor(bins * 2.0 ** (-1 / 24)).astype(int)
     high = np.minimum(np.ceil(bins * 2.0 ** (1 / 24)).astype(int), bins[-1]) + 1

@@ -12,6 +12,7 @@ TAPS = 32  # samples that count around a place
 _CELLS = 4  # polynomials from one sample to the next
 _DEGREE = 3
 _TOGETHER = 16  # samples whose polynomials are made at once
+_CHUNK = 16_384  # samples read at a time: all that is needed for them stays in the cache of a core
 
 
 class DelayLine:
@@ -47,8 +48,13 @@ class DelayLine:
         """
         speed = np.gradient(places) if len(places) > 1 else np.zeros(1)
         start = np.floor(places[:-1])
-        ends = np.stack([places[:-1] - start, speed[:-1], places[1:] - start, speed[1:]], axis=1)
-        return self._read(start.astype(np.int64)[:, None], ends.astype(np.float32) @ _hermite(hop))
+        ends = np.stack([places[:-1] - start, speed[:-1], places[1:] - start, speed[1:]], axis=1).astype(np.float32)
+        whole, step = start.astype(np.int64)[:, None], max(_CHUNK // hop, 1)
+        result = np.empty((len(start), hop), np.float32)
+        for first in range(0, len(start), step):
+            part = slice(first, first + step)
+            result[part] = self._read(whole[part], ends[part] @ _hermite(hop)).reshape(-1, hop)
+        return result.ravel()
 
     def _read(self, start: np.ndarray, beyond: np.ndarray) -> np.ndarray:
         """The sound at ``start`` + ``beyond``, (n,) float32: whole samples, and fractional ones that are few."""
@@ -56,7 +62,7 @@ class DelayLine:
             return np.zeros(beyond.size, np.float32)
         part = _CELLS * beyond
         cell = np.floor(part)
-        part = (part - cell).astype(np.float32).ravel()
+        part = (part - cell).astype(np.float32, copy=False).ravel()
         index = cell.astype(np.int64) + _CELLS * (start - self._first)
         terms = self._cells.take(index.ravel(), mode="clip").view(np.float32).reshape(-1, _DEGREE + 1)
         result = terms[:, _DEGREE] * part

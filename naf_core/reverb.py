@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
 
 import numpy as np
 from scipy import fft
@@ -16,6 +17,7 @@ from naf_core.threads import ahead
 
 _BLOCK = 1 << 16
 _LEG = 256  # keys among which those of late reverberation are chosen at a time
+_KEPT = 64  # early parts of responses, which are needed again for the late ones: 5 MB
 
 # Late reverberation is made anew where it would else be off by more than this, between two keys at which it was made:
 # a band as a whole and in any frame that counts, in dB (1 dB is just heard: ISO 3382-1, table A.1); its intensity, as
@@ -69,14 +71,15 @@ class Reverberation:
             found, clicks = response(key)  # asked for at once: only the work is done ahead
             return lambda: ambisonic_response(found, carriers, int(starts[key]), clicks)
 
+        @lru_cache(maxsize=_KEPT)
         def early(key: int) -> Callable[[], np.ndarray]:
             found, clicks = response(key)
-            return lambda: early_response(found, carriers, int(starts[key]), clicks)
+            return cache(lambda: early_response(found, carriers, int(starts[key]), clicks))
 
         def late(key: int) -> Callable[[], np.ndarray]:
             found, clicks = response(key)
-            start = int(starts[key])
-            return lambda: late_response(found, carriers, start, early_response(found, carriers, start, clicks), clicks)
+            before = early(key)
+            return lambda: late_response(found, carriers, int(starts[key]), before(), clicks)
 
         if len(times) == 1:
             self._layers = [_Layer(clock, times, starts, whole)]

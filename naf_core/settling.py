@@ -9,6 +9,7 @@ Newton-Raphson method for the solution of systems of equations, J. Math. Anal. A
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -28,6 +29,7 @@ _APART = (0.020, 0.040, 0.050, 0.060, 0.080)  # s: edges of groups in all bands
 _QUIET, _FAINT = 1e-5, 1e-6  # of the loudest group: what is below need not be right, and counts as no less than that
 _DAMPING = 0.02  # of the diagonal: keeps changes small where nearly the same is asked for twice
 _FAR = 4.0  # times its energy: where more than that is heard, noise cannot make up for it
+_ALL, _LOWER, _UPPER = slice(0, N_BANDS), slice(0, LOW), slice(LOW, N_BANDS)
 _MOST = 0.8, 1.0  # of what is wanted: by how much a step raises and lowers an energy at most
 
 
@@ -74,52 +76,57 @@ class _Settling:
         after = span.n_low - span.lead - len(self.inside)
         self.frame = np.pad(self.inside, (span.lead - self.first, after), constant_values=(0, frames - 1))
         self.at = np.minimum(np.round(edges * rate).astype(int), span.length)
-        self.filters = _filters(span.n_fft, rate)
-        self.reference = [2.0 / span.n_fft * float(np.square(f, dtype=np.float64).sum()) for f in self.filters]
+        self.low_filters, self.high_filters, power_passed = _filters(span.n_fft, rate)
+        self.reference = 2.0 / span.n_fft * power_passed
         own = [np.bincount(self.inside, np.square(band), frames) * span.thin for band in low]
         own += [np.add.reduceat(np.square(band), self.at[:-1]) for band in high]
-        self.square = np.stack(
-            [_ratio(g, w * p, o)[g] for g, w, p, o in zip(wanted.groups, wanted.energy, power, own, strict=True)]
-        )
+        group = self.groups(_ALL)
+        has, due = _sums(group, np.stack(own)), _sums(group, wanted.energy * power[:, None])
+        self.square = np.divide(due, has, out=np.zeros_like(has), where=has > 0.0)[group]
         self.bounds = _BOUNDS * self.square, self.square / _BOUNDS
         self.change = np.zeros((LOW, low.shape[1]), np.float32)
-        self.beside = None if wanted.beside is None else fft.rfft(wanted.beside)
-        self.goal = [
-            energy * reference * span.n_fft / (2 * (len(gains) - 1))
-            for energy, reference, gains in zip(wanted.total, self.reference, self.filters, strict=True)
-        ]
-        if self.beside is not None:
-            self.heard = [self.read(self.beside, band) for band in range(N_BANDS)]
-            for band, heard in enumerate(self.heard):
-                self.goal[band] = self.goal[band] - self.summed(np.square(heard), band)
+        self.goal = wanted.total * self.reference[:, None]
+        self.goal[:LOW] *= span.thin
+        self.goal[LOW:] *= [[span.n_fft / (2 * (len(gains) - 1))] for gains in self.high_filters]
+        self.heard = None
+        if wanted.beside is not None:
+            beside = fft.rfft(wanted.beside)
+            self.heard = [*self.read(beside, _LOWER), *self.read(beside, _UPPER)]
+            for bands in (_LOWER, _UPPER):
+                self.goal[bands] -= self.summed([np.square(sound) for sound in self.heard[bands]], bands)
+        self.aims = _Aims.of(self)
 
     def settled(self) -> tuple[np.ndarray, np.ndarray]:
         """As the function of this name."""
-        self.correct(range(LOW, N_BANDS), self.joined(self.high_spectrum(), self.low_spectrum()))
+        self.correct(_UPPER, self.joined(self.high_spectrum(), self.low_spectrum()))
         high = self.high_spectrum()
 
         def low_part() -> np.ndarray:
-            return self.joined(high, self.low_spectrum())[: self.span.n_low // 2 + 1]
+            return self.joined(high[: self.span.n_low // 2 + 1], self.low_spectrum())
 
         for _ in range(_TURNS):
-            self.correct(range(LOW), low_part())
+            self.correct(_LOWER, low_part())
         for _ in range(_STEPS):
             if self.step(low_part()):
                 break
-            self.correct(range(self.narrow, LOW), low_part())
-        self.correct(range(LOW, N_BANDS), self.joined(high, self.low_spectrum()))
+            self.correct(slice(self.narrow, LOW), low_part())
+        self.correct(_UPPER, self.joined(high, self.low_spectrum()))
         return np.sqrt(self.square).astype(np.float32), self.change
+
+    def groups(self, bands: slice) -> np.ndarray:
+        """The groups (B, F) of the frames of ``bands``, numbered through all of them."""
+        groups = self.wanted.groups[bands]
+        return groups + groups.shape[1] * np.arange(len(groups))[:, None]
 
     def high_spectrum(self) -> np.ndarray:
         signal = np.zeros(self.span.n_fft, np.float32)
         weights = np.sqrt(self.square[LOW:]).astype(np.float32)
-        for frame, (first, last) in enumerate(zip(self.at[:-1], self.at[1:], strict=True)):
-            part = slice(self.span.onset + first, self.span.onset + last)
-            signal[part] = weights[:, frame] @ self.high[:, first:last]
+        part = slice(self.span.onset, self.span.onset + self.at[-1])
+        signal[part] = np.einsum("bt,bt->t", np.repeat(weights, np.diff(self.at), axis=1), self.high[:, : self.at[-1]])
         return fft.rfft(signal)
 
     def low_spectrum(self) -> np.ndarray:
-        weights = np.sqrt(self.square[:LOW, self.inside]).astype(np.float32)
+        weights = np.sqrt(self.square[:LOW]).astype(np.float32)[:, self.inside]
         return self.span.low_spectrum(np.einsum("bt,bt->t", weights, self.low) + self.change.sum(axis=0))
 
     def joined(self, high: np.ndarray, low: np.ndarray) -> np.ndarray:
@@ -127,73 +134,107 @@ class _Settling:
         result[: len(low)] += low
         return result
 
-    def correct(self, bands: range, spectrum: np.ndarray) -> None:
+    def correct(self, bands: slice, spectrum: np.ndarray) -> None:
         """Correct the amplitudes of ``bands`` by what octave filters read of a noise with this ``spectrum``."""
-        for band in bands:
-            noise, group = self.read(spectrum, band), self.wanted.groups[band]
-            own, goal = self.summed(np.square(noise), band), self.goal[band]
-            if self.beside is None:
-                factor = _ratio(group, goal, own)
-            else:
-                meeting = np.bincount(group, self.summed(noise * self.heard[band], band))
-                factor = _share(np.bincount(group, own), meeting, np.bincount(group, goal))
-            self.square[band] = np.clip(self.square[band] * factor[group], self.bounds[0][band], self.bounds[1][band])
+        noise, group = self.read(spectrum, bands), self.groups(bands)
+        own = _sums(group, self.summed([np.square(sound) for sound in noise], bands))
+        meeting = np.zeros_like(own)
+        if self.heard is not None:
+            together = [one * other for one, other in zip(noise, self.heard[bands], strict=True)]
+            meeting = _sums(group, self.summed(together, bands))
+        factor = _share(own, meeting, _sums(group, self.goal[bands]))
+        self.square[bands] = np.clip(self.square[bands] * factor[group], self.bounds[0][bands], self.bounds[1][bands])
 
-    def read(self, spectrum: np.ndarray, band: int) -> np.ndarray:
-        """What an octave filter passes, at the lowest rate that holds the band."""
-        gains = self.filters[band]
-        return fft.irfft(spectrum[: len(gains)] * gains, 2 * (len(gains) - 1))
+    def read(self, spectrum: np.ndarray, bands: slice) -> np.ndarray | list[np.ndarray]:
+        """What octave filters pass of ``bands``, low or high ones, each at the lowest rate that holds it."""
+        if bands.stop <= LOW:
+            gains = self.low_filters[bands]
+            return fft.irfft(spectrum[: gains.shape[1]] * gains, self.span.n_low)
+        return [fft.irfft(spectrum[: len(gains)] * gains, 2 * (len(gains) - 1)) for gains in self.high_filters]
 
-    def summed(self, values: np.ndarray, band: int) -> np.ndarray:
-        """Sums (F,) over the frames of ``values`` as `read` gives them."""
-        if band < LOW:
-            return np.bincount(self.frame, values[self.first :], len(self.wanted.edges) - 1)
-        thin = self.span.n_fft // len(values)
-        begin = self.span.onset if self.first else 0
-        return np.add.reduceat(values, np.append(begin, self.span.onset + self.at[1:-1]) // thin)
+    def summed(self, values: Iterable[np.ndarray], bands: slice) -> np.ndarray:
+        """Sums (B, F) over the frames of ``values`` as `read` gives them."""
+        if bands.stop <= LOW:
+            count = len(self.wanted.edges) - 1
+            return np.stack([np.bincount(self.frame, row[self.first :], count) for row in values])
+        starts = np.append(self.span.onset if self.first else 0, self.span.onset + self.at[1:-1])
+        return np.stack([np.add.reduceat(row, starts * len(row) // self.span.n_fft) for row in values])
 
     def step(self, spectrum: np.ndarray) -> bool:
         """Change the noise of the narrow bands, of which all together have the ``spectrum``; whether all was right."""
-        size, within = self.span.n_low, slice(self.span.lead, self.span.lead + len(self.inside))
-        bands, slopes, errors, envelopes, widths = [], [], [], [], []
-        for band in range(self.narrow):
-            group = self.wanted.groups[band]
-            energy, width = (np.bincount(group, x) for x in (self.wanted.total[band], np.diff(self.wanted.edges)))
+        aims, size = self.aims, self.span.n_low
+        heard = self.read(spectrum, slice(0, self.narrow))
+        if self.heard is not None:
+            heard = heard + self.heard[: self.narrow]
+        values = heard.ravel()[aims.source]
+        has = np.bincount(aims.row, np.square(values), len(aims.goal))
+        chosen = has < _FAR * aims.goal
+        errors, goal, band = 1.0 - (has / aims.goal)[chosen], aims.goal[chosen], aims.band[chosen]
+        if np.abs(errors).max(initial=0.0) < _RIGHT:
+            return True
+        # How the energy of each group grows with the noise: what the filter makes of what it has passed there.
+        parts = np.zeros((len(aims.goal), size), np.float32)
+        parts.ravel()[aims.place] = 2.0 * self.span.thin * values
+        slopes = fft.irfft(fft.rfft(parts[chosen]) * self.low_filters[band], size)
+        slopes = slopes[:, self.span.lead : self.span.lead + len(self.inside)] / goal[:, None].astype(np.float32)
+        changes = slopes * aims.free[band]
+        matrix = (slopes @ changes.T).astype(np.float64)
+        own, width = matrix.diagonal(), aims.width[chosen]
+        # A group that noise cannot reach, since it fades in later, must not ask for much of it.
+        matrix[np.diag_indices_from(matrix)] += _DAMPING * np.maximum(own, np.median(own * width) / width)
+        amounts = np.linalg.solve(matrix, np.clip(errors, -_MOST[1], _MOST[0]))
+        share = np.where(band == np.arange(self.narrow)[:, None], amounts, 0.0).astype(np.float32)
+        self.change[: self.narrow] += share @ changes
+        return False
+
+
+@dataclass(frozen=True)
+class _Aims:
+    """The R groups of frames of all narrow bands whose energies `_Settling.step` makes right.
+
+    ``band`` (R,), ``goal`` (R,) and ``width`` (R,) in s of each. The samples of all narrow bands at ``source`` (n,)
+    belong to the groups ``row`` (n,), and stand at ``place`` (n,) where each group has a row of its own. Noise is free
+    to change as ``free`` (bands, m) says, at the low samples.
+    """
+
+    band: np.ndarray
+    goal: np.ndarray
+    width: np.ndarray
+    source: np.ndarray
+    row: np.ndarray
+    place: np.ndarray
+    free: np.ndarray
+
+    @classmethod
+    def of(cls, settling: _Settling) -> _Aims:
+        """Those of what is wanted."""
+        span, wanted, first = settling.span, settling.wanted, settling.first
+        kept, samples, envelopes, count = [], [], np.full((settling.narrow, len(span.low_times)), -np.inf), 0
+        for band in range(settling.narrow):
+            group = wanted.groups[band]
+            energy, width = (np.bincount(group, x) for x in (wanted.total[band], np.diff(wanted.edges)))
             if not energy.any():
                 continue
-            heard, which = self.read(spectrum, band), group[self.frame]
-            if self.beside is not None:
-                heard = heard + self.heard[band]
-            has = np.bincount(which, np.square(heard[self.first :]), len(energy))
             energy = np.maximum(energy, _FAINT * energy.max())
-            goal = self.reference[band] * self.span.thin * energy
-            chosen = (energy > _QUIET * energy.max()) & (has < _FAR * goal)
+            chosen = energy > _QUIET * energy.max()
             chosen[-1] = False  # it rings on into silence, or into what is not made here
-            if not chosen.any():
-                continue
-            bands.append(band)
-            errors.append(np.clip(1.0 - has / goal, -_MOST[1], _MOST[0])[chosen])
-            # How the energy of each group grows with the noise: what the filter makes of what it has passed there.
-            parts = np.zeros((len(goal), size), np.float32)
-            parts[which, np.arange(self.first, size)] = 2.0 * self.span.thin * heard[self.first :]
-            slope = fft.irfft(fft.rfft(parts[chosen]) * self.filters[band], size)[:, within]
-            slopes.append(slope / goal[chosen, None].astype(np.float32))
+            goal = settling.reference[band] * span.thin * energy
+            kept.append(np.stack([np.full(len(goal), band), goal, width])[:, chosen])
+            row = np.where(chosen, count + np.cumsum(chosen) - 1, -1)[group[settling.frame]]
+            at = np.flatnonzero(row >= 0)
+            samples.append(np.stack([band * span.n_low + first + at, row[at], row[at] * span.n_low + first + at]))
+            count += int(chosen.sum())
             middle = np.cumsum(width) - 0.5 * width
-            envelopes.append(np.interp(self.span.low_times, middle, np.log(energy / width)))
-            widths.append(width[chosen])
-        if not bands or np.abs(np.concatenate(errors)).max() < _RIGHT:
-            return True
-        counts, widths, slopes = [len(part) for part in widths], np.concatenate(widths), np.concatenate(slopes)
-        free = (np.exp(np.stack(envelopes) - np.max(envelopes)) * np.square(self.wanted.fade)).astype(np.float32)
-        changes = slopes * np.repeat(free, counts, axis=0)
-        matrix = (slopes @ changes.T).astype(np.float64)
-        own = matrix.diagonal()
-        # A group that noise cannot reach, since it fades in later, must not ask for much of it.
-        matrix[np.diag_indices_from(matrix)] += _DAMPING * np.maximum(own, np.median(own * widths) / widths)
-        amounts = np.linalg.solve(matrix, np.concatenate(errors)).astype(np.float32)
-        for band, rows in zip(bands, np.split(np.arange(len(amounts)), np.cumsum(counts)[:-1]), strict=True):
-            self.change[band] += amounts[rows] @ changes[rows]
-        return False
+            envelopes[band] = np.interp(span.low_times, middle, np.log(energy / width))
+        band, goal, width = np.concatenate(kept, axis=1) if kept else np.zeros((3, 0))
+        source, row, place = np.concatenate(samples, axis=1) if samples else np.zeros((3, 0), int)
+        free = np.exp(envelopes - max(envelopes.max(initial=-np.inf), -1e9)) * np.square(wanted.fade)
+        return cls(band.astype(int), goal, width, source, row, place, free.astype(np.float32))
+
+
+def _sums(group: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Sums of ``values`` (B, F) over each ``group`` (B, F) of their numbers, (B F,)."""
+    return np.bincount(group.ravel(), values.ravel(), group.size)
 
 
 def _share(own: np.ndarray, meeting: np.ndarray, rest: np.ndarray) -> np.ndarray:
@@ -201,12 +242,6 @@ def _share(own: np.ndarray, meeting: np.ndarray, rest: np.ndarray) -> np.ndarray
     root = np.sqrt(np.maximum(np.square(meeting) + own * rest, 0.0))
     factor = np.divide(root - meeting, own, out=np.zeros(len(own)), where=own > 0.0)
     return np.square(np.maximum(factor, 0.0))
-
-
-def _ratio(group: np.ndarray, above: np.ndarray, below: np.ndarray) -> np.ndarray:
-    """Ratio of the sums over each group, 0 where the divisor is 0."""
-    above, below = np.bincount(group, above), np.bincount(group, below)
-    return np.divide(above, below, out=np.zeros(len(above)), where=below > 0.0)
 
 
 def groups_of(edges: np.ndarray) -> np.ndarray:
@@ -227,13 +262,17 @@ def groups_of(edges: np.ndarray) -> np.ndarray:
 
 
 @lru_cache(maxsize=16)
-def _filters(n_fft: int, sample_rate: int) -> tuple[np.ndarray, ...]:
-    """Gains of the octave filters, up to half the lowest rate that holds each: for low bands the low rate."""
-    gains = octave_filters(n_fft, sample_rate).astype(np.float32)
-    result = []
-    for band, row in enumerate(gains):
+def _filters(n_fft: int, sample_rate: int) -> tuple[np.ndarray, list[np.ndarray], np.ndarray]:
+    """Gains of the octave filters, of low bands (4, n) up to half the low rate, of the others up to half the lowest.
+
+    And the sum (8,) of the squares of each.
+    """
+    gains, thin = octave_filters(n_fft, sample_rate).astype(np.float32), thinning(sample_rate)
+    power = np.square(gains, dtype=np.float64).sum(axis=1)
+    low, high = np.ascontiguousarray(gains[:LOW, : n_fft // thin // 2 + 1]), []
+    for row in gains[LOW:]:
         thin = thinning(sample_rate)
-        while thin > 1 and (row[n_fft // thin // 2 + 1 :].any() or (band >= LOW and n_fft % (2 * thin))):
+        while thin > 1 and (row[n_fft // thin // 2 + 1 :].any() or n_fft % (2 * thin)):
             thin //= 2
-        result.append(np.ascontiguousarray(row[: n_fft // thin // 2 + 1]))
-    return tuple(result)
+        high.append(np.ascontiguousarray(row[: n_fft // thin // 2 + 1]))
+    return low, high, power

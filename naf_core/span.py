@@ -14,7 +14,8 @@ LOW = 4  # octave bands, the lowest ones, that are made at the low rate
 PAD = 0.1  # s around a response in which octave filters may ring
 
 _LOWEST_RATE = 3.8 * BAND_EDGES_HZ[LOW]  # Hz: its bands end an eighth of an octave beyond their edge
-_STEP = 512  # low samples by which transforms grow, so that what belongs to their length can be kept
+_STEPS = 128, 512  # low samples by which short and long transforms grow: what belongs to each length is kept
+_LONG = 2048  # low samples
 
 
 def thinning(sample_rate: int) -> int:
@@ -62,7 +63,9 @@ class Span:
     @cached_property
     def n_low(self) -> int:
         """Low samples of a transform, with room to ring at both ends."""
-        return -(-(self.lead + len(self.low_times) + self._pad) // _STEP) * _STEP
+        count = self.lead + len(self.low_times) + self._pad
+        step = _STEPS[count > _LONG]
+        return -(-count // step) * step
 
     @cached_property
     def n_fft(self) -> int:

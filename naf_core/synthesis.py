@@ -103,7 +103,11 @@ def duration(response: EnergyResponse) -> float:
     That is where in each band CUT_DB less remains than the total of the strongest band; 0 without
     reflections.
     """
-    energy = _with_tail(response)
+    return _end(_with_tail(response), response)
+
+
+def _end(energy: np.ndarray, response: EnergyResponse) -> float:
+    """As `duration`, of the energies `_with_tail`."""
     remaining = np.cumsum(energy[:, ::-1, 0], axis=1)[:, ::-1]
     threshold = float((remaining[:, 0] + response.direct).max()) * 10.0 ** (-CUT_DB / 10.0)
     end = 0.0
@@ -146,8 +150,9 @@ def early_response(
     response: EnergyResponse, carriers: Carriers, start: int = 0, clicks: Clicks | None = None
 ) -> np.ndarray:
     """The first 110 ms of `ambisonic_response`, (channels, n); fades out from LATE_START on, if anything follows."""
-    rate, ends = carriers.sample_rate, duration(response)
-    made = _made(response, ends, carriers, start, clicks, slice(0, _EARLY_STOP))
+    rate, energy = carriers.sample_rate, _with_tail(response)
+    ends = _end(energy, response)
+    made = _made(energy, ends, carriers, start, clicks, slice(0, _EARLY_STOP))
     if ends > _LATE_FULL:
         made = made[:, : round(_LATE_FULL * rate)]
         made *= 1.0 - _fade(np.arange(made.shape[1]) / rate)
@@ -161,10 +166,11 @@ def late_response(
 
     ``early`` is the `early_response`, beside which it is heard.
     """
-    rate, ends = carriers.sample_rate, duration(response)
+    rate, energy = carriers.sample_rate, _with_tail(response)
+    ends = _end(energy, response)
     if ends <= _LATE_FULL:
         return np.zeros((carriers.channels, 0), np.float32)
-    made = _made(response, ends, carriers, start, clicks, slice(_LATE_BEGIN, None), early[0])
+    made = _made(energy, ends, carriers, start, clicks, slice(_LATE_BEGIN, None), early[0])
     return made[:, round(LATE_START * rate) - round(_EDGES[_LATE_BEGIN] * rate) :]
 
 
@@ -174,7 +180,7 @@ def _fade(times: np.ndarray) -> np.ndarray:
 
 
 def _made(
-    response: EnergyResponse,
+    energy: np.ndarray,
     ends: float,
     carriers: Carriers,
     start: int,
@@ -184,6 +190,7 @@ def _made(
 ) -> np.ndarray:
     """The part of `ambisonic_response` in the ``chosen`` frames; the whole ``ends`` so many s after its beginning.
 
+    ``energy`` (8, F, 4) is that of all frames (see `_with_tail`).
     Beside an ``early`` part (n,) it fades in.
     """
     rate, order, channels = carriers.sample_rate, carriers.order, carriers.channels
@@ -192,7 +199,7 @@ def _made(
     chosen = slice(chosen.start, count)
     if chosen.start >= count:
         return np.zeros((channels, 0), np.float32)
-    edges, energy = _EDGES[chosen.start : count + 1], _with_tail(response)[:, chosen]
+    edges, energy = _EDGES[chosen.start : count + 1], energy[:, chosen]
     groups, first = _groups()[:, chosen], round(edges[0] * rate)
     groups = groups - groups[:, :1]
     length = min(round(edges[-1] * rate), whole) - first
