@@ -9,11 +9,10 @@ import bpy
 from bpy.props import FloatVectorProperty
 from bpy.types import Context, Event, Operator
 from bpy_extras import view3d_utils
-from mathutils import Vector
 
 from naf_core.errors import UserError
 
-from . import floor, jobs, resident
+from . import ears, resident
 from .geometry import metres_per_unit
 from .operators import free, redraw
 from .words import said
@@ -55,14 +54,6 @@ def question(scene: bpy.types.Scene) -> dict[str, object]:
     if settings.map_use_noise:
         wanted["noise"] = settings.map_noise
     return wanted
-
-
-def ear_above(scene: bpy.types.Scene, place: Vector, normal: Vector) -> Vector:
-    """The ear over a surface at ``place`` in Blender units: as high as those of a map, close before walls."""
-    scale = metres_per_unit(scene)
-    if normal.z > floor.STEEP:
-        return place + Vector((0.0, 0.0, scene.acoustics.ear_height / scale))
-    return place + normal * (jobs.CLOSE / scale)
 
 
 class ACOUSTICS_OT_probe(Operator):
@@ -177,14 +168,10 @@ class ACOUSTICS_OT_probe(Operator):
             view = area.spaces.active.region_3d
             origin = view3d_utils.region_2d_to_origin_3d(region, view, (x, y))
             way = view3d_utils.region_2d_to_vector_3d(region, view, (x, y))
-            hit, place, normal, *_ = context.scene.ray_cast(context.evaluated_depsgraph_get(), origin, way)
+            met = ears.meet(context, origin, way)
             self._region, self._cursor = region, (x, y)
-            if not hit:
-                self._ear = self._place = None
-            else:
-                if normal.dot(way) > 0.0:
-                    normal = -normal
-                self._place, self._ear = place, ear_above(context.scene, place, normal)
+            self._place = None if met is None else met.place
+            self._ear = None if met is None else ears.ears_at(context, met)
             area.tag_redraw()
             return
         self._ear = self._place = None

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import bpy
 import pytest
-from mathutils import Vector
 
 from blender_addon import probe_tool, resident
-from blender_addon.probe_tool import ACOUSTICS_OT_probe, ear_above, words
+from blender_addon.probe_tool import ACOUSTICS_OT_probe, words
 from tests.blender.fake_answers import HEARD, SOURCE
 
 pytestmark = pytest.mark.usefixtures("scene")
@@ -81,17 +80,6 @@ def test_nothing_of_the_scene_changes(answering: Callable) -> None:
 def test_without_speakers_it_cannot_be_used() -> None:
     bpy.data.batch_remove(list(bpy.data.speakers))
     assert not bpy.ops.acoustics.probe.poll()
-
-
-def test_ears_are_above_floors_and_close_to_walls() -> None:
-    scene = bpy.context.scene
-    scene.acoustics.ear_height = 1.2
-    scene.unit_settings.scale_length = 0.01
-    assert ear_above(scene, Vector((0, 0, 1)), Vector((0, 0, 1))).z == pytest.approx(121.0)
-    sloping = Vector((0, -0.6, 0.8))
-    assert ear_above(scene, Vector((0, 0, 0)), sloping) == Vector((0, 0, 120))
-    wall = ear_above(scene, Vector((1, 2, 3)), Vector((-1, 0, 0)))
-    assert wall == Vector((-4, 2, 3))
 
 
 def test_the_words_of_a_reading() -> None:
