@@ -122,7 +122,10 @@ def main() -> int:
         return test_in_blender(arguments.blender, rest)
     if command == "evaluate" and arguments.recordings:
         return evaluate_recordings(rest)
-    platforms = chosen_platforms(arguments.platform) if command == "package" else ()
+    platforms = ()
+    if command == "package":
+        platforms = chosen_platforms(arguments.platform)
+        use_environment(OWN_BLENDER[running_version()])  # tests pack with the Python of their own Blender
     set_up(GROUPS[command])
 
     if command == "demo":
