@@ -6,10 +6,12 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import bpy
 import numpy as np
+
+from naf_core.job import QUALITIES
 
 from .animation import curves_of
 from .geometry import boxes, metres_per_unit
@@ -20,7 +22,7 @@ STEP = 0.25  # m that something moves from one state of the room to the next, wh
 STILL = 0.01  # m: what moves by less stands still
 SMALL = 1.0  # m: what is smaller from corner to corner, as a chair or a toy, changes no room
 MOST = 8  # states
-SCAN_SECONDS = 5.0  # that a state costs in a bake, by experience
+SCAN_SECONDS = 5.0  # that a state costs in a bake of standard quality, by experience
 LOOKS = 64  # frames at which the scene is looked at; as many more where it changes
 
 # What moves by itself, without curves of its own.
@@ -50,7 +52,8 @@ _known: dict[int, tuple[float, tuple[str, ...]]] = {}
 class Course:
     """How the room changes: at each of ``frames`` it is as at the frame ``reads[numbers[k]]``, and passes in between.
 
-    ``movers`` are the names of what moves, ``small`` of what moves and is too small to matter.
+    ``movers`` are the names of what moves, ``small`` of what moves and is too small to matter. A state costs
+    ``scan`` seconds.
     """
 
     frames: tuple[int, ...]
@@ -58,13 +61,14 @@ class Course:
     reads: tuple[int, ...]
     movers: tuple[str, ...] = ()
     small: tuple[str, ...] = ()
+    scan: float = SCAN_SECONDS
 
     @property
     def text(self) -> str:
         """How many states there are and what they cost, for people; "" where nothing moves."""
         if len(self.reads) < 2:
             return ""
-        return f"{len(self.reads)} states of the room, about {SCAN_SECONDS * len(self.reads):.0f} s of scanning"
+        return f"{len(self.reads)} states of the room, about {self.scan * len(self.reads):.0f} s of scanning"
 
 
 def course_of(context: bpy.types.Context, frames: Sequence[int]) -> Course:
@@ -74,7 +78,12 @@ def course_of(context: bpy.types.Context, frames: Sequence[int]) -> Course:
     if len(frames) < 2 or not may_move(context.view_layer):
         return still
     looks = _look(context, frames)
-    return chosen(looks) if len(looks) > 1 else still
+    return replace(chosen(looks), scan=scan_seconds(context.scene)) if len(looks) > 1 else still
+
+
+def scan_seconds(scene: bpy.types.Scene) -> float:
+    """How long the scan of one state takes, by the quality that is chosen."""
+    return SCAN_SECONDS * QUALITIES[scene.acoustics.quality.lower()].get("effort", 1.0)
 
 
 def may_move(view_layer: bpy.types.ViewLayer) -> bool:

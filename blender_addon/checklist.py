@@ -186,7 +186,7 @@ def _movers(scene: bpy.types.Scene) -> Iterator[Finding]:
     shell = Shown.of(scene)
     text = f"“{names[0]}” moves" if len(names) == 1 else f"“{names[0]}” and {len(names) - 1} more move"
     if shell is None:
-        most, seconds = changes.MOST, changes.SCAN_SECONDS
+        most, seconds = changes.MOST, changes.scan_seconds(scene)
         reason = f"the room is scanned in up to {most} states, {seconds:.0f} s each"
         yield Finding(f"{text}: {reason}", Remedy("acoustics.show_geometry", "Count"))
     else:

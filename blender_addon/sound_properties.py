@@ -17,7 +17,8 @@ class SoundSettings:
             (
                 "DRAFT",
                 "Draft",
-                "A quarter of the sound paths, from probes 1.2 m apart: a scan takes a quarter of the time",
+                "A quarter of the sound paths, from probes 1.2 m apart: a scan takes a quarter of the time, "
+                "errors grow by a tenth",
             ),
             (
                 "STANDARD",
@@ -27,7 +28,8 @@ class SoundSettings:
             (
                 "HIGH",
                 "High",
-                "Four times the sound paths: a scan takes four times as long, and tells reverberation a little better",
+                "Four times the sound paths: a scan takes four times as long, for a difference that is measured "
+                "rather than heard",
             ),
         ),
         default="STANDARD",

@@ -149,6 +149,10 @@ def test_the_cost_stands_in_the_check_list_before_the_bake(door, key: Callable) 
     states = len(course().reads)
     bpy.context.scene.frame_set(7)
     assert said() == [f"“Door” moves: {states} states of the room, about {5 * states} s of scanning"]
+    bpy.context.scene.acoustics.quality = "HIGH"
+    bpy.ops.acoustics.show_geometry()
+    bpy.ops.acoustics.show_geometry()
+    assert said() == [f"“Door” moves: {states} states of the room, about {20 * states} s of scanning"]
     assert shell.text_of(shell.Shown.of(bpy.context.scene)).endswith("s of scanning")
     door.acoustics.surface = "IGNORED"
     assert said() == []
