@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 
 from naf_core.air import Air
 from naf_core.features import (
+    LEAST_SHARE,
     N_BASES,
     N_FEATURES,
     PairFeatures,
+    arrived,
     floored_level,
     intensity_ratio,
     later,
@@ -129,7 +131,7 @@ def test_each_pair_has_its_own_delay():
 @given(LEVELS)
 def test_floored_levels_are_levels_but_never_shout(level):
     energy = 10.0 ** (np.array(level) / 10.0)
-    floored = floored_level(energy)
+    floored = floored_level(energy, 0.01)
     loudest_later = np.maximum.accumulate(np.array(level)[::-1])[::-1]
     assert (floored >= np.array(level) - 1e-6).all()
     assert (floored >= loudest_later - 20.0 - 1e-6).all()
@@ -139,7 +141,7 @@ def test_floored_levels_are_levels_but_never_shout(level):
 
 
 def test_silence_has_a_level():
-    np.testing.assert_allclose(floored_level(np.zeros(N_FRAMES)), -120.0)
+    np.testing.assert_allclose(floored_level(np.zeros(N_FRAMES), 0.01), -120.0)
 
 
 def test_ratios_are_intensity_over_energy_within_bounds():
@@ -177,14 +179,29 @@ def test_inputs_are_finite_and_as_many_as_said():
 
 def test_the_base_is_what_the_probes_exchanged_from_the_earliest_arrival_on():
     a, b, pairs = random_ends(4, 8), random_ends(4, 16), random_pairs(4, 9)
+    pairs = replace(pairs, way=pairs.distance)
     exchanged = random_energy(4, 10)
     base = features(a, b, pairs, exchanged).base_level
-    expected = floored_level(later(exchanged, pairs.distance / 343.2)[..., 0])
+    expected = floored_level(later(exchanged, pairs.distance / 343.2)[..., 0], LEAST_SHARE)
     np.testing.assert_allclose(base, expected, atol=1e-4)
     # What the decoder is told of it does not depend on how loud the whole is, but for the one input that says so.
     louder = features(a, b, pairs, 4.0 * exchanged)
     heard = base > -110.0
     np.testing.assert_allclose((louder.base_level - base)[heard], 10.0 * np.log10(4.0), atol=1e-3)
+
+
+@given(st.floats(0.0, 30.0), st.floats(0.1, 10.0))
+def test_nothing_arrives_before_it_has_gone_around_corners(detour, distance):
+    pairs = replace(random_pairs(1, 3), distance=np.array([distance]), way=np.array([distance + detour]))
+    share = arrived(pairs, 343.2)[0]
+    assert (np.diff(share) >= 0.0).all()
+    shortest = (detour + distance) * 0.9 - 1.0
+    assert (share[(FRAME_EDGES[1:] * 343.2 + distance) <= shortest] == 0.0).all()
+    assert (share[(FRAME_EDGES[:-1] * 343.2) >= detour] == 1.0).all()
+    base = features(random_ends(1, 1), random_ends(1, 2), pairs).base_level[0]
+    before = share == 0.0
+    if before.any():
+        assert (base[:, before] <= base.max(axis=1, keepdims=True) - 39.9).all()
 
 
 def test_slightly_negative_exchanged_energy_counts_as_none():
@@ -202,8 +219,8 @@ def test_directions_are_given_along_the_way_straight_and_as_heard():
     assert made.bases.shape == (3, 8, N_FRAMES, N_BASES, 3)
     np.testing.assert_array_equal(made.bases[:, 2, 7, 0], pairs.way_direction)
     np.testing.assert_array_equal(made.bases[:, 2, 7, 1], pairs.direction)
-    between = intensity_ratio(later(exchanged, pairs.distance / 343.2))
-    np.testing.assert_allclose(made.bases[..., 2, :], between, atol=1e-6)
+    heard = later(exchanged, pairs.distance / 343.2) * arrived(pairs, 343.2)[:, None, :, None]
+    np.testing.assert_allclose(made.bases[..., 2, :], intensity_ratio(heard), atol=1e-6)
 
 
 def test_ends_are_chosen_by_row():

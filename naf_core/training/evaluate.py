@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 
 from naf_core.accuracy import C50_LIMIT, JUDGED_BANDS, MEASURES, errors, ordered_pairs, reciprocal
-from naf_core.features import floored_level, later
+from naf_core.features import LEAST_SHARE, floored_level, later
 from naf_core.field import Field
 from naf_core.probes import path_length, surroundings
 from naf_core.raycast import Raycaster
@@ -153,7 +153,7 @@ def self_response_baseline(field: Field, points: np.ndarray, seed: int) -> Energ
     own = trace_self(field.scene, points, rays=_SELF_RAYS, seed=seed, raycaster=field.caster)
     response = field.predict(points[first], points[second])
     energy = later(0.5 * (own[first] + own[second]), response.delay)
-    energy[..., 0] = 10.0 ** (floored_level(energy[..., 0]) / 10.0)
+    energy[..., 0] = 10.0 ** (floored_level(energy[..., 0], LEAST_SHARE) / 10.0)
     return replace(response, energy=energy, tail_slope=tail_slopes(energy[..., 0]))
 
 

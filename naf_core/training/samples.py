@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from naf_core.features import floored_level, intensity_ratio, later, pair_features
+from naf_core.features import LEAST_SHARE, floored_level, intensity_ratio, later, pair_features
 from naf_core.pairs import Pairs
 from naf_core.probes import Surroundings
 
@@ -56,7 +56,7 @@ def room_samples(record: dict[str, np.ndarray | str]) -> Samples:
         ratios = [intensity_ratio(later(energy, delay)) for energy in (there, here)]
         return flat(np.round(127.0 * np.stack(ratios, axis=2)).astype(np.int8))
 
-    level = floored_level(10.0 ** (record["level"].astype(np.float64) / 10.0))
+    level = floored_level(10.0 ** (record["level"].astype(np.float64) / 10.0), LEAST_SHARE)
 
     def flat(values: np.ndarray) -> np.ndarray:
         return values.reshape(-1, *values.shape[2:])

@@ -39,9 +39,12 @@ def losses(level: torch.Tensor, ratio: torch.Tensor, batch: dict[str, torch.Tens
     """Means over a batch of what should become small: frame levels, decays, C50 and strength in dB, directions."""
     target, direct = batch["level"], batch["direct"]
     loudest = target.max(dim=1, keepdim=True).values
-    weight = ((target - loudest + 60.0) / 20.0).clamp(0.0, 1.0)
+    # By how much more than 20 dB a frame lies below the loudest later one is not heard.
+    least = target.flip(1).cummax(dim=1).values.flip(1) - 20.0
+    shown, wanted = torch.maximum(level, least), torch.maximum(target, least)
+    weight = ((wanted - loudest + 60.0) / 20.0).clamp(0.0, 1.0)
     # Frames too weak to count must only stay weak.
-    excess = (level - torch.maximum(target, loudest - 60.0)).clamp_min(0.0) * (1.0 - weight)
+    excess = (level - torch.maximum(wanted, loudest - 60.0)).clamp_min(0.0) * (1.0 - weight)
     # Energies relative to the target's total, so that single precision reaches all decays.
     total = torch.logsumexp(target * 0.2302585, dim=1, keepdim=True)
     shift = torch.logaddexp(total, torch.log(direct + 1e-20)[:, None])
@@ -63,11 +66,11 @@ def losses(level: torch.Tensor, ratio: torch.Tensor, batch: dict[str, torch.Tens
         10.0 * torch.log10((curve[:, 0] - curve[:, _EDGE_50]).clamp_min(1e-6) / curve[:, _EDGE_50].clamp_min(1e-6))
         for curve in (said, meant)
     ]
-    share = torch.exp((target - loudest) * 0.2302585)[:, : _EARLY + 6]
+    share = torch.exp((wanted - loudest) * 0.2302585)[:, : _EARLY + 6]
     share = share / share.sum(dim=1, keepdim=True)
     miss = ((ratio - batch["direction"])[:, : _EARLY + 6] ** 2).sum(dim=2)
     return {
-        "frame": ((level - target).abs() * weight).sum(dim=1).div(weight.sum(dim=1).clamp_min(1.0)).mean(),
+        "frame": ((shown - wanted).abs() * weight).sum(dim=1).div(weight.sum(dim=1).clamp_min(1.0)).mean(),
         "excess": excess.mean(),
         "decay": ((said_db - meant_db).abs() * heard).sum(dim=1).div(heard.sum(dim=1).clamp_min(1.0)).mean(),
         "deviance": (deviance * heard).sum(dim=1).div(heard.sum(dim=1).clamp_min(1.0)).mean(),
