@@ -15,8 +15,12 @@ C50_LIMIT = 25.0  # dB: beyond this, early or late energy is inaudible and the f
 
 
 def errors(said: EnergyResponse, meant: EnergyResponse) -> dict[str, np.ndarray]:
-    """Absolute errors of n pairs in JUDGED_BANDS, (n, 6) each, by MEASURES; NaN where there is no such figure."""
+    """Absolute errors of n pairs in JUDGED_BANDS, (n, 6) each, by MEASURES; NaN where there is no such figure.
+
+    T30 has none where what is meant falls from -5 to -35 dB within one frame: that is an end and no decay.
+    """
     a, b = meant.parameters(), said.parameters()
+    a["T30_s"][_ends_at_once(meant)] = np.nan
 
     def clipped(values: np.ndarray) -> np.ndarray:
         return np.clip(values, -C50_LIMIT, C50_LIMIT)
@@ -28,6 +32,13 @@ def errors(said: EnergyResponse, meant: EnergyResponse) -> dict[str, np.ndarray]
         "G dB": np.abs(b["G_dB"] - a["G_dB"]),
     }
     return {name: values[:, JUDGED_BANDS] for name, values in table.items()}
+
+
+def _ends_at_once(response: EnergyResponse) -> np.ndarray:
+    """Where the whole range of T30 lies within one frame, (n, 8) bool: what arrives are single echoes."""
+    curve = response.schroeder()
+    first, last = ((curve <= curve[..., :1] * 10.0 ** (level / 10.0)).argmax(axis=-1) for level in (-5.0, -35.0))
+    return first == last
 
 
 def ordered_pairs(count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -32,6 +32,19 @@ def test_errors_have_their_units():
     assert set(table) == set(MEASURES)
 
 
+def test_a_single_echo_has_no_reverberation_time():
+    echo = decaying(1.0)
+    echo.energy[1] = 0.0
+    echo.energy[1, :, 20] = 1e-3
+    echo.energy[1, :, 21:] = 1e-9
+    table = errors(decaying(1.0), echo)
+    assert np.isnan(table["T30 %"][1]).all()
+    assert np.isfinite(table["T30 %"][[0, 2, 3]]).all()
+    assert all(np.isfinite(table[name]).all() for name in MEASURES[1:])
+    # What the field says cannot spare it the comparison.
+    assert np.isfinite(errors(echo, decaying(1.0))["T30 %"]).all()
+
+
 def test_pairs_come_one_way_and_then_the_other():
     first, second = ordered_pairs(4)
     assert len(first) == 12
