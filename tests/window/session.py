@@ -78,6 +78,7 @@ def session() -> Steps:
     yield 1.0
     yield from hand.sidebar("Acoustics")
     hand.shot("opened")
+    yield from scene_tab(hand)
     bpy.ops.ed.undo_push(message="Opened")
     before = data_of_file()
     report["idle"] = yield from idle(hand)
@@ -121,16 +122,27 @@ def session() -> Steps:
     report["command"] = yield from command(hand)
 
     # Off and on: twenty times as the add-on does it, and once as Blender does, which takes the wheels away and back.
-    kept, add_on = handlers(), sys.modules[EXTENSION]
+    kept, ours, add_on = handlers(), classes(), sys.modules[EXTENSION]
     for _ in range(20):
         add_on.unregister()
         add_on.register()
-    report["more"] = handlers() - kept
+    report["more"] = handlers() - kept + len(classes()) - len(ours)
+    report["classes"] = len(ours)
     bpy.ops.preferences.addon_disable(module=EXTENSION)
-    report["left"] = sorted(dir(bpy.ops.acoustics))
+    report["left"] = sorted(dir(bpy.ops.acoustics)) + classes()
     bpy.ops.preferences.addon_enable(module=EXTENSION)
     yield 0.5
     Path(REPORT).write_text(json.dumps(report, indent=1))
+
+
+def scene_tab(hand: Hand) -> Steps:
+    """Look at the settings among the properties of the scene."""
+    hand.area("PROPERTIES").spaces.active.context = "SCENE"
+    yield 0.5
+    yield from hand.open_only("Quality")
+    yield 1.5  # the panels unfold
+    hand.shot("scene-tab")
+    yield from hand.open_only("")
 
 
 def idle(hand: Hand) -> Generator[float, None, dict[str, float]]:
@@ -177,6 +189,13 @@ def handlers() -> int:
     """How many functions Blender calls by itself."""
     found = (getattr(bpy.app.handlers, name) for name in dir(bpy.app.handlers))
     return sum(len(listed) for listed in found if isinstance(listed, list))
+
+
+def classes() -> list[str]:
+    """The classes of ours that Blender knows."""
+    bases = (bpy.types.Operator, bpy.types.Panel, bpy.types.Menu, bpy.types.PropertyGroup, bpy.types.AddonPreferences)
+    known = (cls for base in bases for cls in base.__subclasses__() if cls.__module__.startswith(EXTENSION))
+    return sorted(cls.__name__ for cls in known if cls.is_registered)
 
 
 def own_times(owner: type, name: str) -> list[float]:
