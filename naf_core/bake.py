@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -169,7 +169,13 @@ class _Bake:
             lambda keys: self.images(times[keys], here[keys], there[keys]),
             self.beam(emitter),
             progress,
+            self.volume,
         )
+
+    @cached_property
+    def volume(self) -> float | None:
+        """That of the room in m³, where it is known."""
+        return report.volume(self.job.scene, self.field) if self.job.recorded is None else None
 
     def ask(
         self, times: np.ndarray, here: np.ndarray, there: np.ndarray
@@ -238,7 +244,8 @@ class _Bake:
             for key, time in enumerate(times):
                 response, own = responses[key], images.at(key)
                 still = None if beam is None else beam.still(response, time, departures[key], own)
-                made.append(impulse_response(response, job.sample_rate, fmt, job.seed, own, rotations[key], still))
+                turned = rotations[key]
+                made.append(impulse_response(response, job.sample_rate, fmt, job.seed, own, turned, still, self.volume))
             return made
 
         return respond

@@ -15,10 +15,16 @@ _CROSSOVER = 0.25  # octaves over which a band passes into the next
 _LOW_CUT = (14.0, 26.0)  # Hz
 _HIGH_CUT = (18000.0, 21000.0)  # Hz, lower at low sample rates
 
-# The first reflections are single events, later ones a dense field: up to the first time the noise is sparse,
-# from the second it is dense. In a room of 100 m³ a thousand reflections a second arrive after 14 ms.
-_DENSE = (0.010, 0.050)  # s
-_PULSE_RATE = 1000.0  # 1/s
+# Reflections become dense as in the room: 4 pi c^3 t^2 / V of them arrive a second, a time t after emission (H.
+# Kuttruff, Room Acoustics, 6th ed. 2016, section 4.1). Up to the first rate the noise is single pulses, from the second
+# on it is Gaussian. Never fewer than the least rate: what walls scatter is dense from the start, and bands have to hold
+# their energy; for that reason no room counts as larger than the largest.
+_DENSE_RATES = 2000.0, 4000.0  # 1/s
+_LEAST_RATE = 1000.0  # 1/s
+_SPARSE = 5  # octave band, the first that resolves so many
+_LARGEST = 5000.0  # m³
+_USUAL = 200.0  # m³, of a room whose volume is not known
+_SPEED = 343.2  # m/s at 20 degrees
 
 # The carriers: the omnidirectional one, one more along the direction of the intensity, then one for what comes from
 # everywhere in each ambisonic channel but W.
@@ -78,26 +84,25 @@ def _filters(n_fft: int, sample_rate: int) -> np.ndarray:
 class Carriers:
     """The noise from which all impulse responses of one emitter are cut, in octave bands.
 
-    ``sample_rate`` in Hz; ``duration`` in seconds from emission to the last arrival; ``latest_onset`` in
-    seconds from emission to the latest of the earliest arrivals, at most ``duration``, its default;
-    ``seed`` any integer. Responses of neighbouring positions take the same noise at the same time after
-    emission and differ only in their envelopes, so that one fades into the next without cancellation.
-    ``low`` (carriers, 4, n / thin) are the bands up to 500 Hz at the low rate (see `Span`), ``dense`` (carriers, 4, n)
-    those from 1 kHz on, ``sparse`` (carriers, 4, m) the same for first reflections: below 1 kHz a band cannot resolve
-    the pulses. All are float32 and have unit power as white noise; the carriers are OMNI, ALONG, and from AROUND on
-    one for each channel of ambisonics of ``order`` (1 to 3) but W. Those of a lower order are the same, so W, Y, Z and
-    X do not depend on ``order``.
+    ``sample_rate`` in Hz; ``duration`` in seconds from emission to the last arrival; ``seed`` any integer; ``volume``
+    of the room in m³, None where it is not known. Responses of neighbouring positions take the same noise at the same
+    time after emission and differ only in their envelopes, so that one fades into the next without cancellation.
+    ``low`` (carriers, 4, n / thin) are the bands up to 500 Hz at the low rate (see `Span`), ``high`` (carriers, 4, n)
+    those from 1 kHz on; from 2 kHz on they begin as single pulses, which lower bands cannot resolve. All are float32
+    and have unit power as white noise; the carriers are OMNI, ALONG, and from AROUND on one for each channel of
+    ambisonics of ``order`` (1 to 3) but W. Those of a lower order are the same, so W, Y, Z and X do not depend on it.
     """
 
     def __init__(
-        self, sample_rate: int, duration: float, seed: int, latest_onset: float | None = None, order: int = 1
+        self, sample_rate: int, duration: float, seed: int, order: int = 1, volume: float | None = None
     ) -> None:
         self.sample_rate, self.order = sample_rate, order
         rng = np.random.default_rng(seed)
         thin = thinning(sample_rate)
+        sparse, dense = (_time_of(rate, volume) for rate in _DENSE_RATES)
         n, m = (
             thin * fft.next_fast_len(max(int(np.ceil(seconds * sample_rate)), 4096) // thin + 1, real=True)
-            for seconds in (duration, min(duration if latest_onset is None else latest_onset, duration) + _DENSE[1])
+            for seconds in (duration, dense)
         )
         channels = (order + 1) ** 2
         noise = rng.standard_normal((5, n), dtype=np.float32)
@@ -105,30 +110,65 @@ class Carriers:
         noise = np.concatenate([noise, more])
         noise[OMNI] = _even(noise[OMNI], sample_rate)
         self.low = np.stack([split_bands(row, sample_rate, slice(LOW), thin) for row in noise])
-        self.dense = np.stack([split_bands(row, sample_rate, slice(LOW, None)) for row in noise])
-        pulses = _pulses(m, sample_rate, order, rng)
-        self.sparse = np.stack([split_bands(row, sample_rate, slice(LOW, None)) for row in pulses])
+        self.high = np.stack([split_bands(row, sample_rate, slice(LOW, None)) for row in noise])
         self.power = np.square(_filters(n, sample_rate), dtype=np.float64).mean(axis=1)
+        pulses = np.stack([split_bands(row, sample_rate, slice(_SPARSE, None)) for row in self._pulses(m, volume, rng)])
+        early = min(int(dense * sample_rate), n)
+        mix = 0.5 * np.pi * np.clip((np.arange(early) / sample_rate - sparse) / (dense - sparse), 0.0, 1.0)
+        begin = self.high[:, _SPARSE - LOW :, :early]
+        begin *= np.sin(mix).astype(np.float32)
+        begin += np.cos(mix).astype(np.float32) * pulses[:, :, :early]
 
     @property
     def channels(self) -> int:
         """How many ambisonic channels there are."""
         return (self.order + 1) ** 2
 
-    def cut(self, span: Span, arrival: int) -> tuple[np.ndarray, np.ndarray]:
-        """Carriers within a ``span``, at the low rate (carriers, 4, m) and at the full one (carriers, 4, n).
+    def cut(self, span: Span) -> tuple[np.ndarray, np.ndarray]:
+        """Carriers within a ``span``, at the low rate (carriers, 4, m) and at the full one (carriers, 4, n)."""
+        return self.low[:, :, span.low].copy(), self.high[:, :, span.start : span.start + span.length].copy()
 
-        They are those of a response whose earliest possible arrival is at the sample ``arrival``.
+    def _pulses(self, n: int, volume: float | None, rng: np.random.Generator) -> np.ndarray:
+        """Sparse carriers (carriers, n) of unit power: single plane waves at random times (velvet noise).
+
+        One pulse falls into each cell between the times of `arrivals`, the louder the longer the cell (H. Järveläinen
+        and M. Karjalainen, Reverberation modeling using velvet noise, AES 30th Conference, 2007). Their directions come
+        in sixes, along both ways of three axes, so that even a few of them are evenly around.
         """
-        start = span.start
-        high = self.dense[:, :, start : start + span.length].copy()
-        sparse = max(min(span.length, arrival + int(_DENSE[1] * self.sample_rate) - start), 0)
-        time = (start - arrival + np.arange(sparse)) / self.sample_rate
-        mix = 0.5 * np.pi * np.clip((time - _DENSE[0]) / (_DENSE[1] - _DENSE[0]), 0.0, 1.0)
-        early = high[:, :, : len(mix)]
-        early *= np.sin(mix).astype(np.float32)
-        early += np.cos(mix).astype(np.float32) * self.sparse[:, :, start : start + len(mix)]
-        return self.low[:, :, span.low].copy(), high
+        edges = arrivals(n / self.sample_rate, volume) * self.sample_rate
+        first, cell = edges[:-1], np.diff(edges)
+        count = len(cell)
+        omni, along = (np.minimum((first + cell * rng.random(count)).astype(int), n - 1) for _ in range(2))
+        axes = np.linalg.qr(rng.standard_normal((count // 6 + 1, 3, 3)))[0]
+        direction = np.stack([axes, -axes], axis=2).reshape(-1, 3)[:count]
+        result = np.zeros((self.channels + 1, n), np.float32)
+        sign = np.sqrt(cell) * rng.choice([-1.0, 1.0], count)
+        np.add.at(result[OMNI], omni, sign)
+        np.add.at(result[ALONG], along, np.sqrt(cell) * rng.choice([-1.0, 1.0], count))
+        waves = encode(direction, self.order)[1:] * np.sqrt(2.0 * degrees(self.order)[1:, None] + 1.0)
+        for carrier, wave in zip(result[AROUND:], waves, strict=True):
+            np.add.at(carrier, omni, sign * wave)
+        return result
+
+
+def _growth(volume: float | None) -> float:
+    """How the rate of reflections grows with the square of time in a room of ``volume`` m³, in 1/s³."""
+    return 4.0 * np.pi * _SPEED**3 / min(volume or _USUAL, _LARGEST)
+
+
+def _time_of(rate: float, volume: float | None) -> float:
+    """Seconds after emission at which reflections arrive at a ``rate`` in 1/s."""
+    return float(np.sqrt(rate / _growth(volume)))
+
+
+def arrivals(until: float, volume: float | None) -> np.ndarray:
+    """Times (n,) in s after emission, up to ``until``, between which single reflections arrive (see `Carriers`)."""
+    least, begin = _LEAST_RATE, _time_of(_LEAST_RATE, volume)  # from there on there are more than at least
+    before = least * begin
+    third = _growth(volume) / 3.0
+    count = least * until if until < begin else before + third * (until**3 - begin**3)
+    number = np.arange(int(count) + 1)
+    return np.where(number < before, number / least, np.cbrt(begin**3 + np.maximum(number - before, 0.0) / third))
 
 
 def _even(noise: np.ndarray, sample_rate: int) -> np.ndarray:
@@ -158,26 +198,3 @@ def _even(noise: np.ndarray, sample_rate: int) -> np.ndarray:
         power = (total[high] - total[low]) / (high - low) / n
         noise = fft.irfft(spectrum / np.sqrt(np.maximum(power, 1e-3)).astype(np.float32), n)
     return noise
-
-
-def _pulses(n: int, sample_rate: int, order: int, rng: np.random.Generator) -> np.ndarray:
-    """Sparse carriers ((order + 1)² + 1, n) of unit power: single plane waves at random times (velvet noise).
-
-    One pulse falls into each of equal cells (H. Järveläinen and M. Karjalainen, Reverberation modeling
-    using velvet noise, AES 30th Conference, 2007). Their directions come in sixes, along both ways of three
-    axes, so that even a few of them are evenly around.
-    """
-    cell = sample_rate / _PULSE_RATE
-    count = int(n / cell)
-    first = np.arange(count) * cell
-    omni, along = (np.minimum((first + cell * rng.random(count)).astype(int), n - 1) for _ in range(2))
-    axes = np.linalg.qr(rng.standard_normal((count // 6 + 1, 3, 3)))[0]
-    direction = np.stack([axes, -axes], axis=2).reshape(-1, 3)[:count]
-    result = np.zeros(((order + 1) ** 2 + 1, n), np.float32)
-    sign = np.sqrt(cell) * rng.choice([-1.0, 1.0], count)
-    np.add.at(result[OMNI], omni, sign)
-    np.add.at(result[ALONG], along, np.sqrt(cell) * rng.choice([-1.0, 1.0], count))
-    waves = encode(direction, order)[1:] * np.sqrt(2.0 * degrees(order)[1:, None] + 1.0)
-    for carrier, wave in zip(result[AROUND:], waves, strict=True):
-        np.add.at(carrier, omni, sign * wave)
-    return result

@@ -48,8 +48,8 @@ class Hearing:
     ``delay`` (K,) in s is that of the earliest possible arrival; ``apparent`` the path on which the first sound seems
     to move, and ``seen`` that sound at the ``seen_times``, without any energy but its own; ``opening`` is the response
     of the first key, ``ringing`` the longest time in s from emission to the end of any. ``ask`` and ``find`` take the
-    keys of an emitter that sends alike in all directions; ``beam`` is what a cone makes of that. ``progress`` gets
-    0..1.
+    keys of an emitter that sends alike in all directions; ``beam`` is what a cone makes of that. ``volume`` in m³
+    is that of the room, where it is known. ``progress`` gets 0..1.
     """
 
     def __init__(
@@ -61,7 +61,9 @@ class Hearing:
         find: Find | None = None,
         beam: Beam | StillBeam | None = None,
         progress: Callable[[float], None] | None = None,
+        volume: float | None = None,
     ) -> None:
+        self.volume = volume
         self.times, self._ask, self._find, self._beam = np.asarray(times, np.float64), ask, find, beam
         self._legs: dict[int, Leg] = {}
         self._lock = Lock()  # images and reverberation ask at once

@@ -114,12 +114,13 @@ def impulse_response(
     images: Images | None = None,
     rotation: np.ndarray | None = None,
     beam: StillBeam | None = None,
+    volume: float | None = None,
 ) -> np.ndarray:
     """Impulse response of one pair from emission on, direct sound included, (n, channels) float32.
 
     The head has the ``rotation`` (3, 3), world = R @ local, and looks along x by default. Free-field sound at 1 m would
     be a unit impulse. ``images`` are those of the pair at one key (see `Images.at`), ``beam`` what a cone makes of
-    them and it; ``fmt`` and ``seed`` as in `Rendering`.
+    them and it; ``volume`` in m³ is that of the room; ``fmt`` and ``seed`` as in `Rendering`.
     """
     batch, fmt, images = response[None], fmt or format_of("binaural"), images or no_images(1)
     direction = np.asarray(response.direct_direction, np.float64).reshape(1, 3)
@@ -138,6 +139,7 @@ def impulse_response(
         lambda keys: (batch, emitter.positions, -direction),
         lambda keys: images,
         beam,
+        volume=volume,
     )
     return _Parts(Held(np.ones(1)), clock, emitter, here, hearing, fmt, seed).heard(0, clock.length).sum(axis=1)
 
@@ -209,9 +211,7 @@ class _Late:
         self._clock, self._listener, self._fmt = clock, listener, fmt
         way = [np.linalg.norm(np.diff(path.positions, axis=0), axis=1).sum() for path in (emitter, listener)]
         # Whole seconds: a little more of reverberation takes the same noise.
-        carriers = Carriers(
-            clock.sample_rate, np.ceil(hearing.ringing + 0.1), seed, np.ceil(hearing.delay.max() + 0.01), fmt.order
-        )
+        carriers = Carriers(clock.sample_rate, np.ceil(hearing.ringing + 0.1), seed, fmt.order, hearing.volume)
         self._waves = Reverberation(
             dry, clock, hearing.response, hearing.times, hearing.delay, carriers, bool(way[1] > way[0])
         )

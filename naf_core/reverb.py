@@ -63,7 +63,7 @@ class Reverberation:
         follows_listener: bool = False,
     ) -> None:
         self._dry, self._clock, self._follows = dry, clock, follows_listener
-        self._reach = carriers.dense.shape[-1] if follows_listener else 0
+        self._reach = carriers.high.shape[-1] if follows_listener else 0
         times = np.asarray(times, np.float64)
         starts = np.round(np.asarray(delays, np.float64) * clock.sample_rate).astype(int)
 

@@ -27,8 +27,8 @@ _BOUNDS = 0.05  # corrections together stay within this factor of what is right 
 _VALUES = 0.85  # independent values of a band in a group of frames, at least half as many as a real signal has
 _APART = (0.020, 0.040, 0.050, 0.060, 0.080)  # s: edges of groups in all bands
 _QUIET, _FAINT = 1e-5, 1e-6  # of the loudest group: what is below need not be right, and counts as no less than that
-_DAMPING = 0.02  # of the diagonal: keeps changes small where nearly the same is asked for twice
-_FAR = 4.0  # times its energy: where more than that is heard, noise cannot make up for it
+_DAMPING = 0.005  # of the diagonal: keeps changes small where nearly the same is asked for twice
+_FAR = 16.0  # times its energy: where more than that is heard, noise cannot make up for it
 _ALL, _LOWER, _UPPER = slice(0, N_BANDS), slice(0, LOW), slice(LOW, N_BANDS)
 _MOST = 0.8, 1.0  # of what is wanted: by how much a step raises and lowers an energy at most
 

@@ -212,7 +212,7 @@ def _made(
     directness = np.clip(intensity / np.maximum(energy[..., 0], 1e-300), 0.0, 1.0)
     direction = energy[..., 1:] / np.maximum(intensity, 1e-300)[..., None]
 
-    low, high = carriers.cut(span, start)
+    low, high = carriers.cut(span)
     low *= np.exp(np.stack([np.interp(span.low_times, knots, row) for row in envelope[:LOW]])).astype(np.float32)
     at = np.minimum(np.round(knots * rate).astype(int), length)
     for index, (begin, end) in enumerate(pairwise(at)):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from naf_core.bands import BAND_EDGES_HZ, EXACT_BANDS_HZ
-from naf_core.carriers import OMNI, Carriers, band_filters, octave_filters, split_bands
+from naf_core.carriers import OMNI, Carriers, arrivals, band_filters, octave_filters, split_bands
 from naf_core.span import LOW, Span, thinning
 
 RATE = 48000
@@ -43,7 +43,7 @@ def test_split_bands_sum_to_a_click():
 
 
 def test_carriers_have_unit_white_power_and_are_independent(carriers):
-    for noise, bands in ((carriers.low, slice(LOW)), (carriers.dense, slice(LOW, 8)), (carriers.sparse, slice(LOW, 8))):
+    for noise, bands in ((carriers.low, slice(LOW)), (carriers.high, slice(LOW, 8))):
         share = np.square(noise, dtype=np.float64).mean(axis=-1) / carriers.power[bands]
         np.testing.assert_allclose(share[:, 3 if bands.start is None else 0 :], 1.0, atol=0.12)
         total = noise.sum(axis=1)
@@ -52,7 +52,7 @@ def test_carriers_have_unit_white_power_and_are_independent(carriers):
 
 def test_low_bands_of_the_carriers_are_even(carriers):
     """In windows of 1 / bandwidth, noise by chance varies by about 4 dB."""
-    bands = [(band, thinning(RATE)) for band in carriers.low[OMNI]] + [(carriers.dense[OMNI, 0], 1)]
+    bands = [(band, thinning(RATE)) for band in carriers.low[OMNI]] + [(carriers.high[OMNI, 0], 1)]
     for (band, thin), width in zip(bands, np.diff(BAND_EDGES_HZ), strict=False):
         window = int(RATE / thin / width)
         power = np.square(band)
@@ -61,8 +61,8 @@ def test_low_bands_of_the_carriers_are_even(carriers):
 
 
 def test_the_first_reflections_are_single_events(carriers):
-    span = Span(RATE, 1000, RATE // 4)
-    low, high = carriers.cut(span, 1000)
+    span = Span(RATE, 500, RATE // 4)
+    low, high = carriers.cut(span)
     assert low.shape == (5, 4, len(span.low_times)) and high.shape == (5, 4, RATE // 4)
     signal = high[OMNI].sum(axis=0)
     early, late = signal[:480], signal[2400:]
@@ -73,10 +73,32 @@ def test_the_first_reflections_are_single_events(carriers):
     assert kurtosis(early) > 6.0 and kurtosis(late) == pytest.approx(3.0, abs=0.6)
 
 
-def test_cuts_at_different_places_hold_the_same_late_noise(carriers):
+@pytest.mark.parametrize("volume", [20.0, 300.0, 4000.0])
+def test_reflections_become_as_dense_as_in_the_room(volume):
+    """As many as there are images of the emitter in a shell of the mirrored rooms: 4 pi c^3 t^2 / V a second."""
+    times = arrivals(0.4, volume)
+    middle = 0.5 * (times[1:] + times[:-1])
+    true = 4.0 * np.pi * 343.2**3 * middle**2 / volume
+    grown = true > 1100.0
+    np.testing.assert_allclose(1.0 / np.diff(times)[grown], true[grown], rtol=1e-3)
+    np.testing.assert_allclose(1.0 / np.diff(times)[true < 900.0], 1000.0)
+    # What is cut is as sparse: pulses stand out of their mean until there are 2000 a second, and no more from 4000 on.
+    high = Carriers(RATE, 1.0, 3, volume=volume).high[OMNI].sum(axis=0)
+
+    def kurtosis(rate):
+        at = int(np.sqrt(rate * volume / (4.0 * np.pi * 343.2**3)) * RATE)
+        part = high[at : at + max(at // 10, 200)]
+        return np.mean(part**4) / np.mean(part**2) ** 2
+
+    assert kurtosis(1500.0) > 5.0
+    assert kurtosis(4000.0) < 4.0
+    assert np.square(high[: RATE // 100]).mean() == pytest.approx(np.square(high).mean(), rel=0.3)
+
+
+def test_cuts_at_different_places_hold_the_same_noise(carriers):
     near, far = (Span(RATE, start, 20000 - start) for start in (100, 300))
-    (low_near, near), (low_far, far) = carriers.cut(near, 100), carriers.cut(far, 300)
-    np.testing.assert_array_equal(near[:, :, 200 + 2400 :], far[:, :, 2400:])
+    (low_near, near), (low_far, far) = carriers.cut(near), carriers.cut(far)
+    np.testing.assert_array_equal(near[:, :, 200:], far)
     count = low_far.shape[2]
     np.testing.assert_array_equal(low_near[:, :, -count:], low_far)
 
@@ -90,6 +112,6 @@ def test_low_bands_at_the_low_rate_are_the_bands_themselves():
 
 def test_seeds_repeat():
     one, again, other = (Carriers(RATE, 0.3, seed) for seed in (5, 5, 6))
-    np.testing.assert_array_equal(one.dense, again.dense)
-    np.testing.assert_array_equal(one.sparse, again.sparse)
-    assert np.abs(one.dense - other.dense).max() > 0.1
+    np.testing.assert_array_equal(one.low, again.low)
+    np.testing.assert_array_equal(one.high, again.high)
+    assert np.abs(one.high - other.high).max() > 0.1

@@ -28,7 +28,7 @@ def clock(seconds):
 
 def reverberation(dry, clock, response, times, seed, follows_listener=False, parts=1):
     """All of it, asked for in some parts."""
-    carriers = Carriers(RATE, ring_out(response) + 0.1, seed, float(response.delay.max()) + 0.01)
+    carriers = Carriers(RATE, ring_out(response) + 0.1, seed)
     made = Reverberation(
         Held(dry), clock, lambda key: (response[key], None), times, response.delay, carriers, follows_listener
     )
@@ -44,7 +44,7 @@ def noise(seconds, seed=0):
 def test_one_response_is_a_plain_convolution(follows_listener):
     response, dry = responses(), noise(1.0)
     heard = reverberation(dry, clock(2.0), response, np.zeros(1), 7, follows_listener)
-    carriers = Carriers(RATE, ring_out(response) + 0.1, 7, 3.0 / SPEED + 0.01)
+    carriers = Carriers(RATE, ring_out(response) + 0.1, 7)
     start = round(3.0 / SPEED * RATE)
     impulse = ambisonic_response(response[0], carriers, start)
     expected = np.zeros((4, 2 * RATE))
@@ -98,21 +98,23 @@ def test_a_tail_keeps_the_place_of_the_emitter_or_takes_that_of_the_listener():
 @pytest.mark.parametrize("follows_listener", [False, True])
 def test_walking_away_makes_no_comb(follows_listener):
     """Halfway between two keys, 0.73 ms apart, independent noise would have a notch at 685 Hz and its odd multiples."""
-    dry = noise(6.0)
-    still = reverberation(dry, clock(6.0), responses(), np.zeros(1), 0)[0]
-    distances = 3.0 + 0.25 * np.arange(25)
-    walking = reverberation(
-        dry, clock(6.0), responses(distances, [0.3] * 25), np.linspace(0.0, 6.0, 25), 0, follows_listener
-    )[0]
+    dry = noise(4.0)
+    distances = 3.0 + 0.25 * np.arange(17)
+    there, times = responses(distances, [0.3] * 17), np.linspace(0.0, 4.0, 17)
 
     def third_octaves(samples):
         power = np.abs(np.fft.rfft(samples[RATE:])) ** 2
         edges = (500.0 * 2.0 ** (np.arange(13) / 3.0) * len(samples[RATE:]) / RATE).astype(int)
-        return 10.0 * np.log10(np.add.reduceat(power, edges)[:-1])
+        return np.add.reduceat(power, edges)[:-1]
 
-    np.testing.assert_allclose(third_octaves(walking), third_octaves(still), atol=1.5)
-    power = np.square(walking[RATE : 5 * RATE]).reshape(40, -1).mean(axis=1)
-    assert np.std(10.0 * np.log10(power)) < 0.5
+    still, walking = np.zeros(12), np.zeros(12)
+    for seed in range(4):  # a third of an octave of one short response is what chance makes it
+        still += third_octaves(reverberation(dry, clock(4.0), responses(), np.zeros(1), seed)[0])
+        walked = reverberation(dry, clock(4.0), there, times, seed, follows_listener)[0]
+        walking += third_octaves(walked)
+        power = np.square(walked[RATE : 3 * RATE]).reshape(20, -1).mean(axis=1)
+        assert np.std(10.0 * np.log10(power)) < 0.5
+    np.testing.assert_allclose(10.0 * np.log10(walking / still), 0.0, atol=1.5)
 
 
 def test_steps_between_responses_make_no_click():

@@ -29,7 +29,7 @@ def energies(samples):
 
 
 def heard(carriers, wanted, narrow=3):
-    low, high = carriers.cut(SPAN, SPAN.start)
+    low, high = carriers.cut(SPAN)
     gain, change = settled(SPAN, low[OMNI], high[OMNI], carriers.power, wanted, narrow)
     at = np.round(EDGES * RATE).astype(int)
     within = np.searchsorted(SPAN.low_times, EDGES - 1e-9)

@@ -78,7 +78,7 @@ def static_figure(seconds: Seconds) -> Figure:
     """Reverberation of something that does not move, against the transforms that it needs at the least."""
     response = decaying()
     dry = Held(np.random.default_rng(0).standard_normal(30 * RATE))
-    carriers = Carriers(RATE, 2.0, 0, 0.1)
+    carriers = Carriers(RATE, 2.0, 0)
     clock = Clock(RATE, 0.0, 30 * RATE)
 
     def made() -> Reverberation:
