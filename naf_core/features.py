@@ -20,6 +20,7 @@ LEAST_SHARE = 1e-4  # of the same: what it starts from, and what it is taught
 # in 100 hidden pairs of the training rooms.
 _WAY_SHARE, _WAY_LESS = 0.9, 1.0
 _LEAST_ENERGY = 1e-12
+_SILENCE = 1e-18  # far enough below all that is heard: a floor in reach would be a decay that never ends
 _NOTHING = 1e-30
 _LEAST_FALL, _MOST_FALL = 1e-3, 6.0  # nepers within a frame: as good as none, and all but a step
 N_FEATURES = N_FRAMES + 2 * (N_DEPTHS + 3) + 12
@@ -91,7 +92,7 @@ def floored_level(energy: np.ndarray, least_share: float) -> np.ndarray:
     The first frames are empty wherever no surface is near: their logarithm would say nothing and shout it.
     """
     loudest_later = np.maximum.accumulate(energy[..., ::-1], axis=-1)[..., ::-1]
-    return 10.0 * np.log10(np.maximum(np.maximum(energy, least_share * loudest_later), _LEAST_ENERGY))
+    return 10.0 * np.log10(np.maximum(np.maximum(energy, least_share * loudest_later), _SILENCE))
 
 
 def intensity_ratio(energy: np.ndarray) -> np.ndarray:
@@ -114,7 +115,7 @@ def pair_features(
     """
     delay = pairs.distance / speed_of_sound
     heard = later(exchanged, delay) * arrived(pairs, speed_of_sound)[:, None, :, None]
-    shown_level = floored_level(heard[..., 0], _LEAST_SHOWN)
+    shown_level = np.maximum(floored_level(heard[..., 0], _LEAST_SHOWN), 10.0 * np.log10(_LEAST_ENERGY))
     base_level = floored_level(heard[..., 0], LEAST_SHARE)
     overall = 10.0 * np.log10(np.maximum((10.0 ** (shown_level / 10.0)).sum(axis=-1, keepdims=True), _LEAST_ENERGY))
     n = len(pairs.distance)
