@@ -20,7 +20,7 @@ LEAST_SHARE = 1e-4  # of the same: what it starts from, and what it is taught
 # in 100 hidden pairs of the training rooms.
 _WAY_SHARE, _WAY_LESS = 0.9, 1.0
 _LEAST_ENERGY = 1e-12
-_SILENCE = 1e-18  # far enough below all that is heard: a floor in reach would be a decay that never ends
+_SILENCE = 1e-15  # far enough below all that is heard: a floor in reach would be a decay that never ends
 _NOTHING = 1e-30
 _LEAST_FALL, _MOST_FALL = 1e-3, 6.0  # nepers within a frame: as good as none, and all but a step
 N_FEATURES = N_FRAMES + 2 * (N_DEPTHS + 3) + 12
