@@ -93,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--test", type=int, default=10, metavar="N", help="places held out (default: 10)")
     one.add_argument("--leave-one-out", action="store_true", help="hold each place out in turn")
     one.add_argument("--learn", type=int, metavar="N", help="learn from only so many of the others")
+    one.add_argument("--checkpoint", type=Path, metavar="FILE", help="of the published NAF, trained on what is learned")
     one.add_argument("--methods", nargs="+", metavar="NAME", help="of those in the table (default: all)")
     one.add_argument("--scene", type=Path, metavar="FILE", help="the room as a scene (.h5) or mesh, if there is one")
     one.add_argument("--output", type=Path, required=True, metavar="FOLDER")
@@ -123,12 +124,12 @@ def read_set(name: str) -> RecordingSet:
     return read_sofa(name) if name.lower().endswith(".sofa") else load(name)
 
 
-def makers(scene: Scene | None, seed: int) -> dict[str, Maker]:
-    """Makers of all methods, by the name in the table: rivals, the published field, ours."""
+def makers(scene: Scene | None, seed: int, checkpoint: Path | None = None) -> dict[str, Maker]:
+    """Makers of all methods, by the name in the table: rivals, the published field (from ``checkpoint``), ours."""
     from naf_core.recordings.compare import rivals
     from naf_core.recordings.ours import RecordingsField
 
-    learned = {PUBLISHED_NAME: partial(published, seed), OURS: partial(RecordingsField, scene, seed=seed)}
+    learned = {PUBLISHED_NAME: partial(published, seed, checkpoint), OURS: partial(RecordingsField, scene, seed=seed)}
     return {**rivals(), **learned}
 
 
@@ -177,6 +178,8 @@ def _train(options: argparse.Namespace) -> None:
             raise UserError("Ours learns in seconds and keeps no checkpoint: leave --checkpoint out.")
         method = RecordingsField(_scene(options), seed=options.seed)
     method.fit(found, _progress(method.name))
+    for note in getattr(method, "notes", ()):
+        print(f"naf_core: {note}", file=sys.stderr)
     method.save(options.output)
     print(
         f"{options.output}: {method.name}, learned from {len(found)} responses, {options.output.stat().st_size} bytes"
@@ -187,7 +190,11 @@ def _compare(options: argparse.Namespace) -> None:
     from naf_core.recordings.compare import as_markdown, compare, leave_one_out, save_table, truth
 
     found = read_set(options.set).at_rate(RATE)
-    chosen = makers(_scene(options), options.seed)
+    if options.checkpoint is not None and options.leave_one_out:
+        raise UserError("Who leaves out in turn trains anew each time: leave --checkpoint out.")
+    if options.checkpoint is not None and not options.checkpoint.is_file():
+        raise UserError(f"{options.checkpoint} is missing: train --method naf with the same --checkpoint writes it.")
+    chosen = makers(_scene(options), options.seed, options.checkpoint)
     if options.methods:
         unknown = set(options.methods) - set(chosen)
         if unknown:
@@ -197,9 +204,18 @@ def _compare(options: argparse.Namespace) -> None:
     if options.learn:
         folds = [(fewer(train, options.learn, options.seed), test) for train, test in folds]
     rows, answers = compare(folds, chosen, _named_progress)
-    save_table(rows, options.output, found.notes)
-    print(as_markdown(rows, found.notes))
+    notes = (*found.notes, *said(answers))
+    save_table(rows, options.output, notes)
+    print(as_markdown(rows, notes))
     save_pictures(options.output, truth(folds), folds[-1][0], answers, _scene(options))
+
+
+def said(answers: dict[str, Answers]) -> list[str]:
+    """What the methods of ``answers`` have to say of what they learned."""
+    from naf_core.recordings.method import GivesNotes
+
+    methods = {name: given.method for name, given in answers.items()}
+    return [f"{name}: {note}" for name, m in methods.items() if isinstance(m, GivesNotes) for note in m.notes]
 
 
 def fewer(train: RecordingSet, count: int, seed: int) -> RecordingSet:
@@ -296,9 +312,9 @@ def _scene(options: argparse.Namespace) -> Scene | None:
     """The scene of a file: ours (.h5), or a mesh whose materials do not matter; that of the flat is known."""
     path = options.scene
     if path is None and options.set == "flat":
-        from naf_core.recordings.flat import flat_scene
+        from naf_core.recordings.flat import flat_mesh
 
-        return flat_scene()
+        return flat_mesh()
     if path is None:
         return None
     from naf_core.meshfile import read_mesh

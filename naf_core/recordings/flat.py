@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from naf_core.air import Air
+from naf_core.bands import N_BANDS
 from naf_core.formats import format_of
 from naf_core.materials import Material
 from naf_core.recordings.files import load, save
@@ -45,6 +47,13 @@ def flat_scene() -> Scene:
     vertices = np.array([corner for *corners, _ in quads for corner in corners], float)
     triangles = np.concatenate([4 * k + np.array([[0, 1, 2], [0, 2, 3]]) for k in range(len(quads))])
     return Scene(vertices, triangles, np.repeat([m for *_, m in quads], 2), materials, Air())
+
+
+def flat_mesh() -> Scene:
+    """The flat as one knows it who has its mesh and nothing else: all of one material, which nobody has measured."""
+    scene = flat_scene()
+    unknown = [Material("unknown", (0.1,) * N_BANDS, (0.3,) * N_BANDS)]
+    return replace(scene, materials=unknown, material_index=np.zeros_like(scene.material_index))
 
 
 def flat(folder: Path, progress: Callable[[float], None] | None = None) -> RecordingSet:

@@ -53,3 +53,10 @@ class GivesFeatures(Protocol):
 
     def features(self, points: np.ndarray) -> np.ndarray:
         """Features (n, k) at ``points`` (n, 3)."""
+
+
+@runtime_checkable
+class GivesNotes(Protocol):
+    """A method that says what it has found in learning."""
+
+    notes: tuple[str, ...]

@@ -6,45 +6,29 @@ and even noise is shaped to what is predicted; the direct sound is that of the r
 
 from __future__ import annotations
 
-import itertools
 import json
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from scipy import fft
 
-from naf_core.air import Air
-from naf_core.bands import BAND_EDGES_HZ, N_BANDS
+from naf_core.bands import N_BANDS
 from naf_core.errors import UserError
-from naf_core.recorded import (
-    DIRECT,
-    LATE,
-    LEVEL,
-    MAX_RECORDINGS,
-    N_CHANGES,
-    N_EARLY,
-    SLOPE,
-    Kernel,
-    RecordedField,
-    in_frames,
-    read_recorded,
-)
+from naf_core.prior import Prior
+from naf_core.recorded import MAX_RECORDINGS, N_EARLY, RecordedField, read_recorded
 from naf_core.recordings.decays import Decays, read_decays
+from naf_core.recordings.fittedroom import fitted_absorption, fitted_prior
+from naf_core.recordings.learning import learn
 from naf_core.recordings.method import Tell
 from naf_core.recordings.recordingset import RecordingSet
-from naf_core.recordings.regression import SHAPES, choose, left_out_changes, solve
 from naf_core.recordings.shaping import COLOURS, LARGEST_STEP, SETTLED, Voice, lateness, mean_sound
 from naf_core.recordings.spectrogram import BINS, HOP, spectra
-from naf_core.response import FRAME_EDGES, FRAME_WIDTHS, N_FRAMES, EnergyResponse
+from naf_core.response import EnergyResponse
 from naf_core.scene import Scene
 
 _FEWEST = 2
-_LOST = 0.25  # of what remains untold, that may be lost to keep fewer numbers
-_MOST_SCATTER = 0.7  # natural logarithm of energy
-_EARLY = 1 + int(np.argmin(np.abs(FRAME_EDGES - 0.06)))  # the direct sound and the frames of 60 ms
-_MARGIN = 1.0  # m from the outermost positions to the walls, where no box is known
+_WORTH = 0.97  # of the error, that has to be left for a field to be scanned
 SETTLED_ON = 48  # recordings, at most, with which the voice is settled
 _ROUNDS = 2
 _LOUD = 2.0  # times the power of the background, from which colour is read
@@ -55,9 +39,10 @@ _STEADY = 0.3  # frames: colour changes little where few are loud
 class RecordingsField:
     """Our method: see `Method` and `RecordedField`.
 
-    ``scene`` is the room where its mesh is known; else a box stands for it: that of the recordings, or one around the
-    positions. ``seed`` draws the noise. ``noisy`` responses have the background of the recordings, as a
-    comparison with recordings asks.
+    ``scene`` is the room where its mesh is known, of whose materials only their ratios count; else a box stands for it:
+    that of the recordings, or one around the positions. Mesh or known box, made to decay as the recordings do, are
+    what the field starts from where left-out recordings are better predicted so; ``notes`` say it. ``seed`` draws the
+    noise. ``noisy`` responses have the background of the recordings, as a comparison with recordings asks.
     """
 
     name = "recorded field"
@@ -66,7 +51,7 @@ class RecordingsField:
         self.scene, self.seed, self.noisy = scene, seed, noisy
         self.field: RecordedField | None = None
         self.voice: Voice | None = None
-        self.left: float = 1.0  # error of left-out changes, over that of a common decay
+        self.notes: tuple[str, ...] = ()
 
     def fit(self, train: RecordingSet, progress: Tell | None = None) -> None:
         """Learn from ``train``; ``progress`` gets 0..1 and may raise to cancel.
@@ -82,9 +67,31 @@ class RecordingsField:
         if not train.levels_known:
             decays, gains = _levelled(decays)
             responses = responses * gains[:, None, None]
-        self.field, self.left = learn(train, decays, self.scene, self.seed, lambda done: tell(0.6 + 0.2 * done))
+        self.field = self._learned(train, decays, lambda done: tell(0.6 + 0.3 * done))
         self.voice = _voice(responses, train, decays, self.seed)
         tell(1.0)
+
+    def _learned(self, train: RecordingSet, decays: Decays, tell: Tell) -> RecordedField:
+        """The field of ``decays``, with geometry where it is known and helps."""
+        self.notes = ()
+        found = learn(train, decays, self.scene, None, self.seed, lambda done: tell(0.4 * done))
+        room, prior = "mesh", None
+        if self.scene is not None and len(self.scene.triangles):
+            prior = Prior(self.scene, self.seed)
+        elif train.box is not None:
+            absorption = fitted_absorption(np.median(decays.rate, axis=0), train.box, train.speed_of_sound)
+            room, prior = "box", Prior.of_box(train.box, absorption, self.seed)
+        if prior is None:
+            return found.field
+        prior, factor = fitted_prior(prior, train, decays, lambda done: tell(0.4 + 0.1 * done))
+        other = learn(train, decays, self.scene, prior, self.seed, lambda done: tell(0.5 + 0.5 * done))
+        taken = other.error < _WORTH * found.error
+        self.notes = (
+            f"Left-out recordings are off by {other.error:.2f} dB with the zero-shot field of the room's {room} under"
+            f" them and by {found.error:.2f} dB without: {'taken' if taken else 'left out'}. Absorption was multiplied,"
+            f" from 63 Hz to 8 kHz, by {', '.join(f'{f:.2f}' for f in factor)}.",
+        )
+        return other.field if taken else found.field
 
     def respond(self, emitters: np.ndarray, listeners: np.ndarray, rotations: np.ndarray) -> np.ndarray:
         """Responses (n, channels, samples) float32; see `Method.respond`. The view does not matter."""
@@ -106,7 +113,7 @@ class RecordingsField:
             return path.stat().st_size
 
     def save(self, path: str | Path) -> None:
-        """Write what was learned to ``path`` as safetensors; `RecordedField.load` reads the field of it."""
+        """Write what was learned to ``path``; `RecordedField.load` reads the field of it."""
         settings, arrays = self.voice.packed()
         self.field.save(path, {"voice": json.dumps(settings, separators=(",", ":"))}, **arrays)
 
@@ -127,144 +134,6 @@ class RecordingsField:
         found = self.field.predict(emitters, listeners)
         arrivals = np.round(found.delay * self.voice.sample_rate).astype(int)
         return found.direct, found.energy[..., 0], arrivals
-
-
-def learn(
-    train: RecordingSet, decays: Decays, scene: Scene | None, seed: int, progress: Tell | None = None
-) -> tuple[RecordedField, float]:
-    """The field of ``decays`` at the places of ``train``, and what error is left of left-out ones (see `choose`)."""
-    distance = np.maximum(train.distances, 0.1)
-    rate = np.median(decays.rate, axis=0)
-    reflected = np.log(decays.reflected) + (distance[:, None] / train.speed_of_sound * rate)[..., None]
-    direct = np.log(decays.direct) + 2.0 * np.log(distance)[:, None]
-    common, common_direct = reflected.mean(axis=0), direct.mean(axis=0)
-    values = _changes(reflected - common, direct - common_direct)
-    pairs = np.concatenate([train.emitters, train.listeners], axis=1)
-    kernel, amplitudes, left = choose(_kernels(train), pairs, distance, _turned(values), seed, progress)
-    weights, trend, constant = (
-        _turned(part, back=True) for part in solve(kernel, amplitudes, pairs, distance, _turned(values))
-    )
-    like = kernel.between(pairs, pairs)
-    left_part, right_part = _fewer(weights, like, values - constant - np.log(distance)[:, None, None] * trend)
-    rows, errors = left_out_changes(kernel, amplitudes, pairs, distance, _turned(values), seed)
-    told = values[rows] - _turned(errors, back=True)
-    scatter = _scatter(
-        np.concatenate([direct[rows, :, None], reflected[rows]], axis=-1),
-        np.concatenate([(common_direct + told[..., DIRECT])[..., None], common + in_frames(told)], axis=-1),
-        train.sample_rate,
-    )
-    emitters, of_e = np.unique(train.emitters, axis=0, return_inverse=True)
-    listeners, of_l = np.unique(train.listeners, axis=0, return_inverse=True)
-    box = _box(train, scene)
-    field = RecordedField(
-        emitters,
-        listeners,
-        np.stack([of_e.ravel(), of_l.ravel()], axis=1),
-        kernel,
-        left_part,
-        right_part,
-        trend,
-        common + in_frames(constant) + scatter[:, 1:],
-        rate,
-        common_direct + constant[:, DIRECT] + scatter[:, 0],
-        box,
-        fitted_absorption(rate, box, train.speed_of_sound),
-        train.speed_of_sound,
-        scene,
-    )
-    return field, left
-
-
-def _scatter(true: np.ndarray, told: np.ndarray, sample_rate: int) -> np.ndarray:
-    """What to add (8, 1 + N_FRAMES) to logarithms of energies ``told`` about which the ``true`` ones scatter.
-
-    Both (N, 8, 1 + N_FRAMES), the direct sound first. The mean energy of what scatters is more than that of its mean
-    logarithm: bands and frames scatter each on their own, and a sound has all of them. What they have in common is how
-    loud one recording is, which a few loud ones do not decide for all: of that the mean logarithm counts, for direct,
-    early and late sound.
-    """
-    width = np.diff(np.minimum(BAND_EDGES_HZ, 0.5 * sample_rate))[:, None]
-    result = np.empty(true.shape[1:])
-    for part in (slice(1), slice(1, _EARLY), slice(_EARLY, None)):
-        energies = ((np.exp(values[..., part]) * width).sum(axis=(1, 2)) for values in (true, told))
-        level = np.log(np.divide(*energies))
-        apart = np.exp((true - told)[..., part] - level[:, None, None]).mean(axis=0)
-        result[:, part] = np.log(apart) + level.mean()
-    return np.clip(result, -_MOST_SCATTER, _MOST_SCATTER)
-
-
-def fitted_absorption(rate: np.ndarray, box: np.ndarray, speed_of_sound: float) -> np.ndarray:
-    """Mean absorption (8,) of the faces of ``box`` (2, 3) that gives the decay ``rate`` (8,) in 1/s, 0..1.
-
-    C. F. Eyring, J. Acoust. Soc. Am. 1, 1930, with the air's part taken off.
-    """
-    x, y, z = box[1] - box[0]
-    path = 2.0 * x * y * z / (x * y + y * z + z * x)  # mean free path, 4 V / S
-    exponent = (rate / speed_of_sound - Air().absorption()) * path
-    return 1.0 - np.exp(-np.maximum(exponent, 0.0))
-
-
-def _changes(reflected: np.ndarray, direct: np.ndarray) -> np.ndarray:
-    """Changes (N, 8, N_CHANGES) in logarithms ``reflected`` (N, 8, N_FRAMES) and ``direct`` (N, 8), without their mean.
-
-    Level and slope of the late decay are a straight line through its frames, as long ones as they hold more sound.
-    """
-    values = np.empty((*direct.shape, N_CHANGES))
-    values[..., :N_EARLY] = reflected[..., :N_EARLY]
-    values[..., DIRECT] = direct
-    ending = FRAME_EDGES[N_EARLY + 1 :] <= 1.0
-    line = np.stack([np.ones(N_FRAMES - N_EARLY), LATE], axis=1)[ending]
-    weight = FRAME_WIDTHS[N_EARLY:, None][ending]
-    solved = np.linalg.solve(line.T @ (weight * line), (weight * line).T)
-    values[..., [LEVEL, SLOPE]] = reflected[..., N_EARLY:][..., ending] @ solved.T
-    return values
-
-
-def _turned(changes: np.ndarray, back: bool = False) -> np.ndarray:
-    """``changes`` (..., 8, N_CHANGES) with the early frames as their cosine transform, and ``back``.
-
-    What early frames have in common changes more smoothly from place to place than each of them.
-    """
-    result = changes.copy()
-    transform = fft.idct if back else fft.dct
-    result[..., :N_EARLY] = transform(changes[..., :N_EARLY], norm="ortho", axis=-1)
-    return result
-
-
-def _kernels(train: RecordingSet) -> list[Kernel]:
-    """Kernels to choose from: shapes, mirror planes of the box, and exchange where no emitter is directional."""
-    mirrors: list[tuple[int, ...]] = [()]
-    centre = (0.0, 0.0, 0.0)
-    if train.box is not None:
-        mirrors = [axes for k in range(3) for axes in itertools.combinations((0, 1), k)]
-        centre = tuple(float(x) for x in train.box.mean(axis=0))
-    swaps = [False] if np.isfinite(train.facings).any() else [False, True]
-    return [Kernel(*shape, *rest, centre) for shape, *rest in itertools.product(SHAPES, mirrors, swaps)]
-
-
-def _fewer(weights: np.ndarray, like: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """``weights`` (N, 8, C) as a product (N, K) and (K, 8, C), of few K.
-
-    As few as lose no more, of what they tell at the recorded places, than a part _LOST of what remains of ``values``.
-    """
-    flat = weights.reshape(len(weights), -1)
-    told = like @ flat
-    columns = np.linalg.svd(told, full_matrices=False)[2]
-    most = _LOST * np.abs(values.reshape(told.shape) - told).mean()
-    k = 1
-    while k < len(columns) and np.abs(told - told @ columns[:k].T @ columns[:k]).mean() > most:
-        k += 1
-    return flat @ columns[:k].T, columns[:k].reshape(k, *weights.shape[1:])
-
-
-def _box(train: RecordingSet, scene: Scene | None) -> np.ndarray:
-    """The box (2, 3) that stands for the room: that of the recordings, of the mesh, or one around the positions."""
-    if train.box is not None:
-        return train.box
-    if scene is not None and len(scene.triangles):
-        return scene.bounds
-    places = np.concatenate([train.emitters, train.listeners])
-    return np.stack([places.min(axis=0) - _MARGIN, places.max(axis=0) + _MARGIN])
 
 
 def _levelled(decays: Decays) -> tuple[Decays, np.ndarray]:

@@ -6,26 +6,17 @@ C. E. Rasmussen, C. K. I. Williams, "Gaussian Processes for Machine Learning", M
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from naf_core.recorded import Kernel
 
-SHAPES = (*((m, True) for m in (0.5, 0.8, 1.3, 2.0)), *((m, False) for m in (1.0, 2.0, 4.0, 8.0)))  # length, smooth
-AMPLITUDES = (
-    0.0,
-    0.1,
-    0.3,
-    1.0,
-    3.0,
-    10.0,
-    30.0,
-    100.0,
-    300.0,
-)  # variance of what changes smoothly over that of what does not
+# Variance of what changes smoothly over that of what does not.
+AMPLITUDES = (0.0, *(0.1, 0.3, 1.0, 3.0), *(10.0, 30.0, 100.0, 300.0))
 _TREND = 1.0  # variance of the slope over the logarithm of distance
 _MEAN = 100.0  # variance of the mean: it is not known
-_MOST_LEFT_OUT = 1500  # recordings among which kernels are chosen
+_MOST_LEFT_OUT = 800  # recordings among which kernels are chosen
 
 
 def left_out(covariance: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -34,23 +25,40 @@ def left_out(covariance: np.ndarray, values: np.ndarray) -> np.ndarray:
     return (inverse @ values) / np.diag(inverse)[:, None]
 
 
-def choose(
-    candidates: Sequence[Kernel],
-    pairs: np.ndarray,
-    distance: np.ndarray,
-    values: np.ndarray,
-    seed: int,
-    progress: Callable[[float], None] | None = None,
-) -> tuple[Kernel, np.ndarray, float]:
-    """The kernel, and for each change its amplitude (C,), that predict left-out recordings best.
+@dataclass(frozen=True)
+class Places:
+    """Where recordings were made: ``pairs`` (N, 6) of emitter and listener in m; ``sees`` (N,), which see each other.
 
-    ``pairs`` (N, 6), ``distance`` (N,) m, ``values`` (N, 8, C). The last is the error that is left, over that without
-    any kernel: the mean over the changes of the ratio of absolute errors.
+    ``far`` (N,) is the logarithm of their distance in m, or 0 where distance does not count by itself. ``sees`` is None
+    where no geometry is known.
     """
-    rows = _drawn(len(pairs), seed)
-    pairs, values = pairs[rows], values[rows]
+
+    pairs: np.ndarray
+    sees: np.ndarray | None
+    far: np.ndarray
+
+    def __getitem__(self, rows: np.ndarray) -> Places:
+        return Places(self.pairs[rows], None if self.sees is None else self.sees[rows], self.far[rows])
+
+    def like(self, kernel: Kernel, others: Places) -> np.ndarray:
+        """Likeness (N, M) to ``others``."""
+        return kernel.between(self.pairs, others.pairs, self.sees, others.sees)
+
+
+def drawn(count: int, seed: int) -> np.ndarray:
+    """Those of ``count`` recordings that are left out in turn."""
+    return np.sort(np.random.default_rng(seed).permutation(count)[:_MOST_LEFT_OUT])
+
+
+def choose(
+    candidates: Sequence[Kernel], places: Places, values: np.ndarray, progress: Callable[[float], None] | None = None
+) -> tuple[Kernel, np.ndarray]:
+    """The kernel, and for each change its amplitude (C,), that predict left-out ``values`` (N, 8, C) best.
+
+    That is with the least absolute errors, each change's over those without any kernel.
+    """
     count, _, changes = values.shape
-    fixed = _fixed(distance[rows])
+    fixed = _fixed(places)
     flat = values.reshape(count, -1)
 
     def error(covariance: np.ndarray) -> np.ndarray:
@@ -58,38 +66,35 @@ def choose(
         return errors.mean(axis=(0, 1))
 
     without = np.maximum(error(fixed), 1e-12)
-    best = candidates[0], np.zeros(changes), 1.0
+    best, least = (candidates[0], np.zeros(changes)), 1.0
     for number, kernel in enumerate(candidates):
-        like = kernel.between(pairs, pairs)
+        like = places.like(kernel, places)
         errors = np.stack([error(fixed + a * like) if a else without for a in AMPLITUDES]) / without
         left = float(errors.min(axis=0).mean())
-        if left < best[2]:
-            best = kernel, np.take(AMPLITUDES, errors.argmin(axis=0)), left
+        if left < least:
+            best, least = (kernel, np.take(AMPLITUDES, errors.argmin(axis=0))), left
         if progress is not None:
             progress((number + 1) / len(candidates))
     return best
 
 
-def left_out_changes(
-    kernel: Kernel, amplitudes: np.ndarray, pairs: np.ndarray, distance: np.ndarray, values: np.ndarray, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """The recordings (n,) that `choose` has left out in turn, and the errors (n, 8, C) of what is told of each then."""
-    rows = _drawn(len(pairs), seed)
-    pairs, values = pairs[rows], values[rows]
-    like, fixed = kernel.between(pairs, pairs), _fixed(distance[rows])
-    errors = np.empty(values.shape)
+def told(kernel: Kernel, amplitudes: np.ndarray, places: Places, values: np.ndarray) -> np.ndarray:
+    """What all other recordings tell of each of ``values`` (N, 8, C)."""
+    like, fixed = places.like(kernel, places), _fixed(places)
+    result = np.empty(values.shape)
     for amplitude in np.unique(amplitudes):
         which = amplitudes == amplitude
         part = values[..., which]
-        errors[..., which] = left_out(fixed + amplitude * like, part.reshape(len(part), -1)).reshape(part.shape)
-    return rows, errors
+        errors = left_out(fixed + amplitude * like, part.reshape(len(part), -1)).reshape(part.shape)
+        result[..., which] = part - errors
+    return result
 
 
 def solve(
-    kernel: Kernel, amplitudes: np.ndarray, pairs: np.ndarray, distance: np.ndarray, values: np.ndarray
+    kernel: Kernel, amplitudes: np.ndarray, places: Places, values: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Weights (N, 8, C) of the likeness to each recording, trend (8, C) and constant (8, C) that predict ``values``."""
-    like, fixed = kernel.between(pairs, pairs), _fixed(distance)
+    like, fixed = places.like(kernel, places), _fixed(places)
     found = np.empty(values.shape)
     for amplitude in np.unique(amplitudes):
         which = amplitudes == amplitude
@@ -97,16 +102,10 @@ def solve(
         found[..., which] = np.linalg.solve(covariance, values[..., which].reshape(len(values), -1)).reshape(
             *values.shape[:2], -1
         )
-    trend = _TREND * np.einsum("n,nbc->bc", np.log(distance), found)
+    trend = _TREND * np.einsum("n,nbc->bc", places.far, found)
     return found * amplitudes, trend, _MEAN * found.sum(axis=0)
 
 
-def _drawn(count: int, seed: int) -> np.ndarray:
-    """Those of ``count`` recordings among which kernels are chosen."""
-    return np.sort(np.random.default_rng(seed).permutation(count)[:_MOST_LEFT_OUT])
-
-
-def _fixed(distance: np.ndarray) -> np.ndarray:
+def _fixed(places: Places) -> np.ndarray:
     """Covariance (N, N) of what is not smooth, of the unknown mean and of the trend with distance."""
-    far = np.log(distance)
-    return np.eye(len(far)) + _MEAN + _TREND * np.outer(far, far)
+    return np.eye(len(places.far)) + _MEAN + _TREND * np.outer(places.far, places.far)

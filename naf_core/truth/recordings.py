@@ -11,10 +11,19 @@ from functools import partial
 from pathlib import Path
 
 from naf_core.errors import UserError
-from naf_core.recordings.commands import FLAT_FOLDER, OURS, PUBLISHED_NAME, fewer, makers, published, save_pictures
+from naf_core.recordings.commands import (
+    FLAT_FOLDER,
+    OURS,
+    PUBLISHED_NAME,
+    fewer,
+    makers,
+    published,
+    said,
+    save_pictures,
+)
 from naf_core.recordings.compare import Fold, Maker, Row, compare, leave_one_out, save_table, truth
 from naf_core.recordings.datasets import dechorate, r3vival
-from naf_core.recordings.flat import flat, flat_scene
+from naf_core.recordings.flat import flat, flat_mesh
 from naf_core.recordings.measures import FIGURES
 from naf_core.recordings.recordingset import split
 from naf_core.recordings.spectrogram import RATE
@@ -92,10 +101,10 @@ def _dechorate() -> list[Figure]:
 
 def _flat() -> list[Figure]:
     found = flat(FLAT_FOLDER)
-    scene = flat_scene()
+    scene = flat_mesh()
     train, test = split(found, len(found) // FLAT_SHARE, SEED)
     chosen = makers(scene, SEED)
-    note = f"{len(train)} learned from, {len(test)} held out"
+    note = f"{len(train)} learned from, {len(test)} held out; the mesh is known, its materials are not"
     if FLAT_PUBLISHED.is_file():
         chosen[PUBLISHED_NAME] = partial(published, SEED, FLAT_PUBLISHED)
     else:
@@ -124,7 +133,7 @@ def _compared(
 ) -> dict[str, Row]:
     """Rows by method; table and pictures go to the folder of this name."""
     rows, answers = compare(folds, chosen)
-    notes = folds[0][1].notes
+    notes = (*folds[0][1].notes, *said(answers))
     save_table(rows, OUTPUT / folder, notes)
     if pictures:
         save_pictures(OUTPUT / folder, truth(folds), folds[-1][0], answers, scene)
