@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import bpy
 import numpy as np
 
-from naf_core.job import QUALITIES
+from naf_core.job import effort_of
 
 from .animation import curves_of
 from .geometry import boxes, metres_per_unit
@@ -83,7 +83,7 @@ def course_of(context: bpy.types.Context, frames: Sequence[int]) -> Course:
 
 def scan_seconds(scene: bpy.types.Scene) -> float:
     """How long the scan of one state takes, by the quality that is chosen."""
-    return SCAN_SECONDS * QUALITIES[scene.acoustics.quality.lower()].get("effort", 1.0)
+    return SCAN_SECONDS * effort_of(scene.acoustics.quality.lower())
 
 
 def may_move(view_layer: bpy.types.ViewLayer) -> bool:

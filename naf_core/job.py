@@ -38,6 +38,13 @@ QUALITIES: dict[str, dict[str, float]] = {
     "standard": {},
     "high": {"effort": 4.0},
 }
+
+
+def effort_of(quality: str) -> float:
+    """How many times the default paths a scan of one of QUALITIES sends."""
+    return QUALITIES[quality].get("effort", 1.0)
+
+
 SCENE_FILE, MOTION_FILE, JOB_FILE = "scene.h5", "motion.h5", "job.json"
 STATE_FILE = "state_{}.h5"  # scenes of a changing room, from 1 on
 
@@ -194,7 +201,7 @@ class Job:
     @property
     def scan_effort(self) -> float:
         """Paths of a scan, times as many as by default: so much longer it takes."""
-        return QUALITIES[self.quality].get("effort", 1.0)
+        return effort_of(self.quality)
 
     @property
     def times(self) -> np.ndarray:
