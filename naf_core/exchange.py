@@ -22,7 +22,7 @@ from naf_core.crew import Crew
 from naf_core.patches import Patches, look_for_patches
 from naf_core.randompaths import RandomPaths
 from naf_core.raycast import Raycaster
-from naf_core.response import FRAME_EDGES, N_FRAMES
+from naf_core.response import FRAME_OF_MILLISECOND, N_FRAMES
 from naf_core.scene import Scene
 from naf_core.specular import SPECULAR_ORDER
 
@@ -30,7 +30,7 @@ PATTERNS = 64  # at most: what probes get of the patches, in terms of so many pa
 _RIDGE = 0.1  # of the mean square of the patterns: the noise of a few hundred paths is not worth following closer
 _NEAREST = 0.3  # m: a patch is not a point, so that none comes closer than this
 _BATCH = 400_000  # lines of sight at a time
-_CELLS = 4_000_000  # probes x frames x patches gathered at a time
+_CELLS = 250_000  # probes x frames x patches gathered at a time: their sums stay in the processor's cache
 _MOST_WAITING = 2_000_000  # hits
 _CHUNKS_A_PROCESS = 2  # with less to do, one is ready before another has started
 
@@ -132,7 +132,6 @@ class _GatheredPaths(RandomPaths):
         nobody = np.zeros((0, 3), np.float32)
         super().__init__(task.scene, caster, task.probes, nobody, np.random.default_rng(task.seed))
         self._patches, self._patterns, self._way = task.patches, task.patterns, task.way
-        self._speed = np.float32(task.scene.air.speed_of_sound)
         self.untold = SPECULAR_ORDER
         self._sent = np.zeros((len(task.probes), N_BANDS, N_FRAMES, self._patterns.shape[1]), np.float32)
         self._hits: list[tuple[np.ndarray, ...]] = []
@@ -156,11 +155,10 @@ class _GatheredPaths(RandomPaths):
     ) -> None:
         # Takes note of what surfaces send back.
         patch = self._patches.at(position, normal)
-        time = (travelled + self._way[patch]) / self._speed
-        frame = np.searchsorted(FRAME_EDGES, time, side="right").astype(np.int32) - 1
-        in_time = frame < N_FRAMES
-        hits = owner.astype(np.int32), patch, frame, reflected
-        self._hits.append(tuple(column[in_time] for column in hits))
+        time = ((travelled + self._way[patch]) * self.milliseconds_per_metre).astype(np.int32)
+        in_time = np.flatnonzero(time < len(FRAME_OF_MILLISECOND))
+        frame = FRAME_OF_MILLISECOND[time[in_time]]
+        self._hits.append((owner[in_time].astype(np.int32), patch[in_time], frame, reflected[in_time]))
         self._waiting += len(owner)
         if self._waiting > _MOST_WAITING:
             self._sum_up()

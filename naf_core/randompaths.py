@@ -23,13 +23,12 @@ from naf_core.errors import UserError
 from naf_core.paths import EarlyPaths, paths_along
 from naf_core.planes import planes
 from naf_core.raycast import Raycaster, sphere_directions
-from naf_core.response import FRAME_EDGES, N_FRAMES
+from naf_core.response import FRAME_OF_MILLISECOND, N_FRAMES
 from naf_core.scene import Scene
 from naf_core.sequences import Sequences
 from naf_core.spheres import catching_spheres
 from naf_core.thinning import CUT_OFF, continued, wanted
 
-_FRAME_OF_MILLISECOND = np.searchsorted(FRAME_EDGES, (np.arange(6000) + 0.5) / 1000.0).astype(np.int32) - 1
 _CHUNK = 1 << 15  # paths in flight: their arrays stay in the processor's cache
 _BLOCK = 1 << 15  # connections, and deposits, worked on at a time
 _MOST_CONNECTIONS = 64  # of a path to listeners at one bounce
@@ -348,8 +347,8 @@ class RandomPaths:
         """Add ``energy`` (n, 8) that came over ``length`` (n,) metres from unit direction ``source`` (n, 3)."""
         column = np.zeros_like(listener) if self.own else listener
         late = (length - self.distance[owner, column]) * self.milliseconds_per_metre
-        in_time = np.flatnonzero(late < len(_FRAME_OF_MILLISECOND))
-        frame = _FRAME_OF_MILLISECOND[np.maximum(late[in_time], 0.0).astype(np.int32)]
+        in_time = np.flatnonzero(late < len(FRAME_OF_MILLISECOND))
+        frame = FRAME_OF_MILLISECOND[np.maximum(late[in_time], 0.0).astype(np.int32)]
         cell = (owner[in_time] * self.distance.shape[1] + column[in_time]) * N_FRAMES + frame
         channels = np.ones((len(in_time), 4), np.float32)
         channels[:, 1:] = source[in_time]

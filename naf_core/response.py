@@ -20,6 +20,8 @@ FRAME_EDGES = (
 FRAME_EDGES.setflags(write=False)
 FRAME_WIDTHS = np.diff(FRAME_EDGES)
 N_FRAMES = len(FRAME_WIDTHS)
+FRAME_OF_MILLISECOND = np.repeat(np.arange(N_FRAMES, dtype=np.int32), np.round(1000.0 * FRAME_WIDTHS).astype(int))
+FRAME_OF_MILLISECOND.setflags(write=False)
 _EDGE_50, _EDGE_80 = (int(np.argmin(np.abs(FRAME_EDGES - t))) for t in (0.050, 0.080))
 
 _NOTHING = -400.0  # dB: no energy at all

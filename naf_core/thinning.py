@@ -30,18 +30,20 @@ def continued(
     varies next to not at all. Paths of one emitter are drawn in the order of how high their sound is, by systematic
     sampling, so that low and high bands hardly vary either.
     """
-    copies, tilt = (
-        np.stack([np.einsum("bn,bn,b->n", energy, wanted, part) for energy in (mirrored, scattered)], axis=1)
-        for part in (np.ones(len(wanted), np.float32), np.linspace(-1.0, 1.0, len(wanted), dtype=np.float32))
-    )
+    parts = np.stack([np.ones(len(wanted)), np.linspace(-1.0, 1.0, len(wanted))]).astype(np.float32)
+    copies, tilt = np.stack([parts @ (energy * wanted) for energy in (mirrored, scattered)], axis=2)
     tilt /= np.maximum(copies, np.float32(1e-20))
-    grade = (_GRADES * tilt).astype(np.int32) + 4 * _GRADES * owner[:, None].astype(np.int32)
-    np.minimum(copies, np.array([1.0, _MOST_COPIES]), out=copies)
+    # Numbers of 16 bits are sorted several times faster.
+    small = np.int16 if len(owner) and 4 * _GRADES * (int(owner[-1]) + 1) <= np.iinfo(np.int16).max else np.int32
+    grade = (_GRADES * tilt).astype(small) + 4 * _GRADES * owner[:, None].astype(small)
+    np.minimum(copies, np.array([1.0, _MOST_COPIES], np.float32), out=copies)
     order = np.argsort(grade.ravel(), kind="stable")
     copies = copies.ravel()
-    drawn = np.sort(order[_drawn(rng, copies[order])])
+    times = np.empty(len(order), np.int64)
+    times[order] = _times_drawn(rng, copies[order])
+    drawn = np.repeat(np.arange(len(order)), times)
     path, scatters = drawn // 2, drawn % 2 == 1
-    energy = np.where(scatters, scattered[:, path], mirrored[:, path])
+    energy = np.concatenate([mirrored, scattered], axis=1).take(path + len(owner) * scatters, axis=1)
     energy /= copies[drawn]
     return Continued(path, scatters, energy)
 
@@ -64,11 +66,11 @@ def _sums_by_owner(owner: np.ndarray, energy: np.ndarray) -> np.ndarray:
     return np.repeat(np.maximum(total, np.float32(1e-30)), np.diff(starts, append=len(owner)), axis=1)
 
 
-def _drawn(rng: np.random.Generator, expected: np.ndarray) -> np.ndarray:
-    """Indices (m,) of n entries of which each is drawn ``expected`` (n,) times on average.
+def _times_drawn(rng: np.random.Generator, expected: np.ndarray) -> np.ndarray:
+    """How often (n,) each of n entries is drawn that is to be drawn ``expected`` (n,) times on average.
 
     Systematic sampling, neighbours sharing one draw: unbiased like independent draws, with much less variance of the
     number drawn.
     """
     upper = np.cumsum(expected, dtype=np.float64) + rng.random()
-    return np.repeat(np.arange(len(expected)), np.diff(np.floor(upper).astype(np.int64), prepend=0))
+    return np.diff(np.floor(upper).astype(np.int64), prepend=0)
