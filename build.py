@@ -37,6 +37,10 @@ OWN_BLENDER = {python: version for version, python in reversed(BLENDERS.items())
 # are larger than an extension may be.
 OTHER_PYTHONS = ("3.14",)
 
+# A tool that runs a Blender in a change root, where one is there, and for how long it may.
+WINDOW_TOOL = os.environ.get("BLENDER_WINDOW", "blender-window")
+LONGEST_TEST_S = 1800
+
 # Dependency groups of pyproject.toml that a command needs.
 CORE = ("numpy", "runtime", "mesh")
 GROUPS = {
@@ -90,7 +94,8 @@ def main() -> int:
     test.add_argument(
         "--blender",
         metavar="BLENDER",
-        help=f"only the tests of the extension, in a Blender module ({', '.join(BLENDERS)}, all) or a Blender program",
+        help=f"only the tests of the extension: in a Blender module ({', '.join(BLENDERS)}), in a Blender program, or"
+        " in all modules and the program that is there",
     )
     bench = commands.add_parser("bench", help="measure speed and size on this machine")
     bench.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to FILE")
@@ -199,21 +204,46 @@ def evaluate_recordings(rest: list[str]) -> int:
 
 
 def test_in_blender(name: str, rest: list[str]) -> int:
-    """Run the tests of the extension in a Blender module, in all of them one after the other, or in a program."""
+    """Run the tests of the extension in a Blender module or program, or in all that there are."""
     if name == "all":
-        results = {version: test_in_blender(version, rest) for version in BLENDERS}
-        for version, code in results.items():
-            say(f"Blender {version}: {'passed' if code == 0 else 'FAILED'}")
-        return max(results.values())
+        return test_in_all(rest)
     if name not in BLENDERS:
-        return test_in_program(name, rest)
+        program = shutil.which(name)
+        if program is None:
+            fail(f"{name} is neither a Blender program nor one of {', '.join(BLENDERS)} or all.")
+        try:
+            return test_in_program(program, python_inside(program), rest)
+        except RuntimeError as error:
+            fail(str(error))
     if BLENDERS[name] != running_version():
         python = find_python(BLENDERS[name])
         return subprocess.call([python, ROOT / "build.py", "test", "--blender", name, *rest])
     use_environment(name)
     set_up(GROUPS["test in Blender"], name)
-    say(f"Testing in Blender {name}")
+    say(f"Testing in the Blender {name} module")
     return run_python("-m", "pytest", "tests/blender", *rest)
+
+
+def test_in_all(rest: list[str]) -> int:
+    """Run the tests of the extension in all Blender modules and in the Blender program that is there, one by one."""
+    program, python, left_out = shutil.which("blender") or shutil.which(WINDOW_TOOL), "", ""
+    if program is None:
+        left_out = "neither `blender` nor `blender-window` is on the PATH, and BLENDER_WINDOW names no such tool"
+    else:
+        try:
+            python = python_inside(program)
+        except RuntimeError as error:
+            left_out = str(error)
+    results = {f"Blender {version} module": test_in_blender(version, rest) for version in BLENDERS}
+    if not left_out:
+        results[f"Blender program {program}"] = test_in_program(program, python, rest)
+    for name, code in results.items():
+        say(f"{name}: {'passed' if code == 0 else 'FAILED'}")
+    if left_out:
+        say(f"Left out: a Blender program, since {left_out}")
+    else:
+        say("Left out in the program: test_package.py, which installs the extension into Blender modules")
+    return max(results.values())
 
 
 def use_environment(blender: str) -> None:
@@ -237,21 +267,31 @@ def find_python(version: str) -> str:
     fail(f"this needs Python {version} with its venv module: install it so that `{name}` is on the PATH.")
 
 
-def test_in_program(blender: str, rest: list[str]) -> int:
+def test_in_program(program: str, python: str, rest: list[str]) -> int:
     """Run the tests of the extension inside a Blender program, with what they need beside its own packages."""
-    program = shutil.which(blender)
-    if program is None:
-        fail(f"{blender} is neither a Blender program nor one of {', '.join(BLENDERS)} or all.")
     set_up(("package",))
-    code = "import sys; print('Python', *sys.version_info[:2])"
-    asked = subprocess.run([program, "-b", "--factory-startup", "--python-expr", code], capture_output=True, text=True)
+    packages = install_beside(python)
+    say(f"Testing in {program}")
+    return subprocess.call(line_inside(program, packages, *rest), cwd=ROOT)
+
+
+def python_inside(program: str) -> str:
+    """The version of a Blender program's Python as in "3.13"; raises RuntimeError where it does not start."""
+    asked = subprocess.run(line_inside(program), cwd=ROOT, capture_output=True, text=True)
     version = re.search(r"^Python (\d+) (\d+)$", asked.stdout, re.MULTILINE)
     if version is None:
-        fail(f"{program} does not start:\n{asked.stdout}{asked.stderr}")
-    packages = install_beside(".".join(version.groups()))
-    say(f"Testing in {program}")
-    line = [program, "-b", "--factory-startup", "--python-exit-code", "1", "--python", ROOT / "tests/blender/inside.py"]
-    return subprocess.call([*line, "--", packages, *rest], cwd=ROOT)
+        raise RuntimeError(f"{program} does not start:\n{asked.stdout}{asked.stderr}")
+    return ".".join(version.groups())
+
+
+def line_inside(program: str, *arguments: object) -> list[str]:
+    """The command line for inside.py in a Blender program, or in the one that blender-window opens a window of."""
+    script = ROOT / "tests/blender/inside.py"
+    if Path(program).name == Path(WINDOW_TOOL).name:
+        options = ("run", "--factory", "--timeout", LONGEST_TEST_S)
+    else:
+        options = ("-b", "--factory-startup", "--python-exit-code", 1, "--python")
+    return [str(word) for word in (program, *options, script, "--", *arguments)]
 
 
 def install_beside(python: str) -> Path:

@@ -70,21 +70,48 @@ def test_arguments_are_passed_on_in_order(build: ModuleType, monkeypatch: pytest
     ]
 
 
-def test_every_blender_is_tested_with_its_own_python(build: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    lines, environments = [], []
+@pytest.fixture
+def blenders(build: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The command lines by which `test --blender all -k strips` tests, with Python 3.11 and nothing on the PATH."""
+    lines: list[list[str]] = []
     monkeypatch.setattr(sys, "argv", ["build.py", "test", "--blender", "all", "-k", "strips"])
     monkeypatch.setattr(build, "running_version", lambda: "3.11")
     monkeypatch.setattr(build, "ROOT", build.VENV.parent)
     (build.VENV / "pyvenv.cfg").write_text("version = 3.11.7\n")
     monkeypatch.setattr(build, "find_python", lambda version: f"python{version}")
-    monkeypatch.setattr(build, "set_up", lambda groups, blender: environments.append((build.VENV.name, blender)))
+    monkeypatch.setattr(build, "set_up", lambda groups, blender=None: lines.append([build.VENV.name, blender]))
+    monkeypatch.setattr(build, "install_beside", lambda python: f"packages-{python}")
     monkeypatch.setattr(build, "run_python", lambda *line: lines.append(list(line)) or 1)
-    monkeypatch.setattr(subprocess, "call", lambda line: lines.append(line) or 0)
+    monkeypatch.setattr(subprocess, "call", lambda line, **_: lines.append([str(word) for word in line]) or 0)
+    monkeypatch.setattr(build.shutil, "which", lambda name: None)
+    return lines
+
+
+TESTS = ["-m", "pytest", "tests/blender", "-k", "strips"]
+
+
+def test_every_blender_is_tested_with_its_own_python(build: ModuleType, blenders, capsys) -> None:
     assert build.main() == 1
-    assert environments == [(".venv", "4.5"), (".venv-5.0", "5.0")]
-    tests = ["-m", "pytest", "tests/blender", "-k", "strips"]
-    other = ["python3.13", build.ROOT / "build.py", "test", "--blender", "5.2", "-k", "strips"]
-    assert lines == [tests, tests, other]
+    other = ["python3.13", str(build.ROOT / "build.py"), "test", "--blender", "5.2", "-k", "strips"]
+    assert blenders == [[".venv", "4.5"], TESTS, [".venv-5.0", "5.0"], TESTS, other]
+    said = capsys.readouterr().out
+    assert "Blender 5.0 module: FAILED\nBlender 5.2 module: passed\nLeft out: a Blender program, since neither" in said
+
+
+@pytest.mark.parametrize("tool", ["blender", "blender-window"])
+def test_a_blender_that_is_there_is_tested_too(build: ModuleType, blenders, monkeypatch, capsys, tool: str) -> None:
+    said = "Python 3 14\n"
+    monkeypatch.setattr(build.shutil, "which", lambda name: f"/opt/{tool}" if name == tool else None)
+    monkeypatch.setattr(subprocess, "run", lambda line, **_: subprocess.CompletedProcess(line, 0, said, "no root"))
+    assert build.main() == 1
+    line = blenders[-1]
+    assert line[0] == f"/opt/{tool}" and ("-b" in line) == (tool == "blender")
+    script = str(build.ROOT / "tests/blender/inside.py")
+    assert line[line.index(script) :] == [script, "--", "packages-3.14", "-k", "strips"]
+    assert f"Blender program /opt/{tool}: passed\nLeft out in the program: test_package.py" in capsys.readouterr().out
+    said = ""
+    assert build.main() == 1
+    assert "Left out: a Blender program, since" in (out := capsys.readouterr().out) and "no root" in out
 
 
 def test_an_environment_beside_one_of_another_python(build: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
