@@ -20,6 +20,7 @@ from naf_core.job import Job
 from naf_core.raycast import Hits, Raycaster, sphere_directions
 from naf_core.scene import Scene
 from naf_core.tracer import trace
+from tests.benchmarks.equal_error import equal_error_figures, network_figures
 from tests.benchmarks.field import field_figures
 from tests.benchmarks.figure import Figure, machine, save
 from tests.benchmarks.process import measure
@@ -140,6 +141,8 @@ def main() -> int:
         show(add_on_figures(folder / "add_on"))
         field = Field.scan(job.scene, seed=job.seed)
         show(field_figures(job, field, seconds))
+        show(equal_error_figures(job, field, seconds))
+        show(network_figures(field, seconds))
         show(sound_figures(job, field, seconds, ROOT))
         show(tracer_figures(job.scene, job.emitters[0].trajectory.positions[0], job.listener.trajectory.positions[0]))
         show(package_figures())
