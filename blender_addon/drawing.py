@@ -16,6 +16,18 @@ from .finding import Remedy
 from .surfaces import AcousticChoice, material_of
 from .words import said
 
+# What the buttons beside findings show; those that are not here set something right at once.
+REMEDY_ICONS = {
+    "acoustics.add_speaker": "ADD",
+    "acoustics.choose_sound": "FILE_SOUND",
+    "acoustics.find_material": "VIEWZOOM",
+    "acoustics.ignore_object": "GHOST_ENABLED",
+    "acoustics.show_geometry": "MOD_WIREFRAME",
+    "acoustics.show_place": "RESTRICT_SELECT_OFF",
+    "wm.save_mainfile": "FILE_TICK",
+}
+MENDS = "TOOL_SETTINGS"
+
 WRAP = 34  # characters in a line of the sidebar at its default width
 
 
@@ -48,7 +60,8 @@ def draw_more(layout: UILayout, count: int, shown: int) -> None:
 def draw_remedy(layout: UILayout, remedy: Remedy | None) -> None:
     """The button that mends something."""
     if remedy is not None:
-        button = layout.operator(remedy.operator, text=said(remedy.label), translate=False)
+        icon = REMEDY_ICONS.get(remedy.operator, MENDS)
+        button = layout.operator(remedy.operator, text=said(remedy.label), icon=icon, translate=False)
         for name, value in remedy.options.items():
             setattr(button, name, value)
 

@@ -19,7 +19,7 @@ from naf_core.errors import UserError
 from naf_core.floormap import FloorMap
 from naf_core.job import Job
 
-from . import floor, preferences, reader, sheet, strips, worker
+from . import floor, preferences, reader, sheet, strips, warned, worker
 from .folders import make_folder, output_folder, remove_empty
 from .map_properties import band_of
 from .recorded_room import placement_of
@@ -304,6 +304,7 @@ def write_results(
         sheet.lay(scene, ground, sheet.Map(image, legend, *limits, job.map.unit, *shown))
     if job.kind == "bake":
         warnings += place_sounds(scene, job, speakers, result)
+    warned.keep(scene, warnings)
 
 
 def place_sounds(

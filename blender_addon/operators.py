@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import ClassVar
 
@@ -13,7 +13,7 @@ from bpy.types import Context, Event, Operator
 
 from naf_core.errors import UserError
 
-from . import sheet, strips
+from . import sheet, strips, warned
 from .jobs import Running, Wish, begin
 from .words import said
 
@@ -24,22 +24,9 @@ MAX_REPORTS = 5  # warnings that are shown one by one; the panel lists all
 
 
 class Activity:
-    """The job that runs, if any, and what the last one warned of; panels draw it."""
+    """The job that runs, if any; panels draw it."""
 
     running: ClassVar[Running | None] = None
-    warnings: ClassVar[tuple[tuple[str, str | None], ...]] = ()
-    _warned: ClassVar[tuple[str, str]] = ("", "")  # file and scene of the warnings
-
-    @classmethod
-    def warn(cls, scene: bpy.types.Scene, warnings: Iterable[tuple[str, str | None]] = ()) -> None:
-        """Keep the warnings of the latest job, which was one of ``scene``."""
-        cls.warnings = tuple(dict.fromkeys(warnings))
-        cls._warned = (bpy.data.filepath, scene.name)
-
-    @classmethod
-    def warnings_of(cls, scene: bpy.types.Scene) -> tuple[tuple[str, str | None], ...]:
-        """What the latest job warned of, where it was one of ``scene``."""
-        return cls.warnings if cls._warned == (bpy.data.filepath, scene.name) else ()
 
     @classmethod
     def end(cls) -> None:
@@ -124,7 +111,6 @@ class JobOperator:
         redraw(context)
 
     def _begin(self, context: Context, progress: Callable[[float], None] | None = None) -> Running:
-        Activity.warn(context.scene)
         Activity.running = begin(context, Wish.of(context.scene, self.kind), progress)
         return Activity.running
 
@@ -145,10 +131,10 @@ class JobOperator:
         return {"CANCELLED"}
 
     def _finished(self, context: Context, running: Running) -> set[str]:
-        Activity.warn(context.scene, running.warnings)
-        for message, _ in Activity.warnings[:MAX_REPORTS]:
+        messages = list(dict.fromkeys(message for message, _ in running.warnings))
+        for message in messages[:MAX_REPORTS]:
             self.report({"WARNING"}, said(message))
-        more = len(Activity.warnings) - MAX_REPORTS
+        more = len(messages) - MAX_REPORTS
         if more > 0:
             self.report({"WARNING"}, said(f"{more} more warnings are listed in the Acoustics tab"))
         self.report({"INFO"}, said(f"The files are in {running.wish.output}"))
@@ -226,7 +212,7 @@ class ACOUSTICS_OT_clear(Operator):
         self._views().clear()
         for message, _ in strips.restore(context.scene):
             self.report({"WARNING"}, said(message))
-        Activity.warn(context.scene)
+        warned.clear(context.scene)
         return {"FINISHED"}
 
 

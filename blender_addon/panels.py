@@ -10,7 +10,7 @@ from itertools import islice
 import bpy
 from bpy.types import Context, Panel, UILayout
 
-from . import checklist, drawing, folds, lines, sheet, strips
+from . import checklist, drawing, folds, lines, sheet, strips, warned
 from .operators import TAB, Activity
 from .refine import Outcome
 from .words import said
@@ -44,19 +44,19 @@ class ACOUSTICS_PT_main(_Sidebar, Panel):
         else:  # in the same place, so that nothing below moves
             column.progress(factor=running.fraction, text=running.text)
             column.operator("acoustics.cancel", icon="X")
-        layout.operator("acoustics.refine", text="Refine", icon="MOD_SMOOTH")
-        if (outcome := Outcome.of(context.scene)) is not None:
-            drawing.draw_text(layout, outcome, "INFO")
-        row = layout.row(align=True)
-        row.operator("acoustics.probe", text="Probe", icon="EYEDROPPER")
-        row.operator("acoustics.response_view", text="Response", icon="FCURVE")
-        row.operator("acoustics.show_lines", text="Lines", icon="LIGHT_SPOT", depress=lines.shown())
+        grid = layout.grid_flow(row_major=True, columns=2, even_columns=True, align=True)
+        grid.operator("acoustics.refine", text="Refine", icon="MOD_SMOOTH")
+        grid.operator("acoustics.probe", text="Probe", icon="EYEDROPPER")
+        grid.operator("acoustics.response_view", text="Response", icon="FCURVE")
+        grid.operator("acoustics.show_lines", text="Lines", icon="LIGHT_SPOT", depress=lines.shown())
+        for icon, text in Outcome.of(context.scene):
+            drawing.draw_text(layout, text, icon)
         layout.operator("acoustics.clear", text="Clear", icon="TRASH")
         draw_baked(layout, context.scene)
         found = next(sheet.own_sheets(context.scene), None)
         if found is not None:
             draw_found(layout, context, found)
-        warnings = Activity.warnings_of(context.scene)
+        warnings = warned.warnings_of(context.scene)
         for message, name in warnings[:MAX_ROWS]:
             drawing.draw_text(layout, message if not name or name in message else f"{name}: {message}", "ERROR")
         drawing.draw_more(layout, len(warnings), MAX_ROWS)

@@ -4,7 +4,15 @@
 # has a callback (poll, update, items): with one still registered, the module of Blender 4.5 hangs at exit.
 
 import bpy
-from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
+from bpy.props import (
+    BoolProperty,
+    CollectionProperty,
+    EnumProperty,
+    FloatProperty,
+    IntProperty,
+    PointerProperty,
+    StringProperty,
+)
 from bpy.types import PropertyGroup
 
 from naf_core.materials import DEFAULT
@@ -13,6 +21,7 @@ from .map_properties import MOST_FRAMES, MapSettings
 from .material_properties import PRESETS, MaterialAcoustics
 from .object_properties import ObjectAcoustics, SilencedStrip
 from .sound_properties import SoundSettings
+from .warned import AcousticWarning
 
 
 class SceneAcoustics(SoundSettings, MapSettings, PropertyGroup):
@@ -151,9 +160,11 @@ class SceneAcoustics(SoundSettings, MapSettings, PropertyGroup):
         type=bpy.types.Object,
         options=set(),
     )
+    # What the results were warned of (see `warned`).
+    warnings: CollectionProperty(type=AcousticWarning, options={"HIDDEN"})
 
 
-_CLASSES = (SilencedStrip, SceneAcoustics, ObjectAcoustics, MaterialAcoustics)
+_CLASSES = (SilencedStrip, AcousticWarning, SceneAcoustics, ObjectAcoustics, MaterialAcoustics)
 
 
 def register() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import ClassVar
 
 import bpy
@@ -36,28 +36,29 @@ _NO_PART = {"SPEAKER", "CAMERA", "LIGHT", "EMPTY"}  # of the room
 class Outcome:
     """What the last refinement said, and of which room; the sidebar shows it while that is the same."""
 
-    _text: ClassVar[str | None] = None
+    _said: ClassVar[tuple[tuple[str, str], ...]] = ()
     _room: ClassVar[tuple] = ()
 
     @classmethod
-    def keep(cls, scene: bpy.types.Scene, text: str) -> None:
+    def keep(cls, scene: bpy.types.Scene, text: str, warnings: Iterable[str] = ()) -> None:
         """Show this for the room of ``scene`` as it is."""
-        cls._text, cls._room = text, _room_of(scene)
+        cls._said = ("INFO", text), *(("ERROR", warning) for warning in dict.fromkeys(warnings))
+        cls._room = _room_of(scene)
 
     @classmethod
     def forget(cls) -> None:
         """The room is another one now."""
-        cls._text = None
+        cls._said = ()
 
     @classmethod
     def shown(cls) -> bool:
         """Whether there is anything to forget."""
-        return cls._text is not None
+        return bool(cls._said)
 
     @classmethod
-    def of(cls, scene: bpy.types.Scene) -> str | None:
-        """What was said of the room of ``scene``; None where there was nothing, or where it has changed since."""
-        return cls._text if cls.shown() and cls._room == _room_of(scene) else None
+    def of(cls, scene: bpy.types.Scene) -> tuple[tuple[str, str], ...]:
+        """What was said of the room of ``scene`` as (icon, text); empty where that has changed since."""
+        return cls._said if cls.shown() and cls._room == _room_of(scene) else ()
 
 
 def _room_of(scene: bpy.types.Scene) -> tuple:
@@ -98,10 +99,9 @@ class ACOUSTICS_OT_refine(JobOperator, Operator):
         return super()._begin(context, progress)
 
     def _finished(self, context: Context, running: Running) -> set[str]:
-        Activity.warn(context.scene, running.warnings)
         words = running.worker.result["words"]
         context.view_layer.update()  # so that what was shown for the reading does not count as a change later
-        Outcome.keep(context.scene, words)
+        Outcome.keep(context.scene, words, (message for message, _ in running.warnings))
         self.report({"INFO"}, said(words))
         redraw(context)
         return {"FINISHED"}

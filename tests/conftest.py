@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -21,3 +23,15 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["LIBGL_ALWAYS_SOFTWARE"] = "1"
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         os.environ.pop(name, None)
+
+
+@pytest.fixture
+def sealed(tmp_path: Path) -> Iterator[Path]:
+    """A folder that nobody may write to: root is kept from those of the kernel alone."""
+    folder = tmp_path / "sealed"
+    folder.mkdir(mode=0o500)
+    if os.access(folder, os.W_OK):
+        folder = Path("/sys/kernel")
+        if not folder.is_dir():
+            pytest.skip("there is no folder that one may not write to")
+    yield folder

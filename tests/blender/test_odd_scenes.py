@@ -9,8 +9,7 @@ import bpy
 import numpy as np
 import pytest
 
-from blender_addon import reader, strips
-from blender_addon.operators import Activity
+from blender_addon import reader, strips, warned
 from tests.blender.file_data import data_of_file
 
 Make = Callable[..., bpy.types.Object]
@@ -56,7 +55,7 @@ def test_a_linked_collection_is_read_and_heard(library: Path, camera: Make, acou
     assert len(job.scene.triangles) == 24
     assert {emitter.name: emitter.level for emitter in job.emitters} == {"Talker": 61.0, "Music": 70.0}
     # They cannot be silenced from here, and it is said.
-    assert sum("linked from another file" in message for message, _ in Activity.warnings) == 2
+    assert sum("linked from another file" in message for message, _ in warned.warnings_of(bpy.context.scene)) == 2
 
 
 def test_overrides_are_read_as_overridden_and_remember_what_a_bake_did(
@@ -125,7 +124,7 @@ def test_a_room_is_the_same_whatever_the_unit(scene: bpy.types.Scene, acoustics:
         np.testing.assert_allclose(theirs.trajectory.positions, mine.trajectory.positions, atol=1e-5)
     np.testing.assert_allclose(other.map.triangles, one.map.triangles, atol=1e-5)
     assert other.map.ear_height == one.map.ear_height
-    assert not any("unit scale" in message for message, _ in Activity.warnings)
+    assert not any("unit scale" in message for message, _ in warned.warnings_of(bpy.context.scene))
 
 
 def test_outdoors_without_any_floor(acoustics: dict, speaker: Make, camera: Make, tmp_path: Path) -> None:
@@ -136,7 +135,7 @@ def test_outdoors_without_any_floor(acoustics: dict, speaker: Make, camera: Make
     assert bpy.ops.acoustics.bake() == {"FINISHED"}
     (job,) = acoustics["jobs"]
     assert len(job.scene.triangles) == 0 and job.map is None
-    said = [message for message, _ in Activity.warnings]
+    said = [message for message, _ in warned.warnings_of(bpy.context.scene)]
     assert any("open air" in message for message in said) and any("no loudness map" in message for message in said)
 
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import bpy
 import pytest
 
-from blender_addon import jobs, operators, sheet, strips
+from blender_addon import jobs, operators, sheet, strips, warned
 from blender_addon.operators import Activity
 from naf_core.errors import UserError
 
@@ -44,7 +44,7 @@ def test_bake_puts_sounds_and_map_into_the_scene(scene, acoustics, tmp_path) -> 
     assert (job.map.frame_index, job.map.width, job.map.height) == (4, 16, 11)
     assert not acoustics["folder"].exists()
     assert Activity.running is None
-    assert ("The scene is open.", None) in Activity.warnings
+    assert ("The scene is open.", "") in warned.warnings_of(scene)
 
 
 def test_the_second_bake_hears_what_the_first_one_silenced(scene, acoustics) -> None:
@@ -87,7 +87,7 @@ def test_a_map_of_a_frame_outside_the_range_says_so(scene, acoustics) -> None:
     scene.frame_set(99)
     bpy.ops.acoustics.bake()
     assert acoustics["jobs"][0].map.frame_index == 11
-    assert any("the map shows frame 22" in message for message, _ in Activity.warnings)
+    assert any("the map shows frame 22" in message for message, _ in warned.warnings_of(scene))
 
 
 def test_a_bake_without_a_map(scene, acoustics) -> None:
@@ -100,7 +100,7 @@ def test_a_bake_without_a_map(scene, acoustics) -> None:
 def test_a_bake_does_without_a_floor_and_a_map_does_not(scene) -> None:
     bpy.data.objects.remove(bpy.data.objects["Room"])
     assert bpy.ops.acoustics.bake() == {"FINISHED"}
-    assert any(message.startswith("There is no loudness map.") for message, _ in Activity.warnings)
+    assert any(message.startswith("There is no loudness map.") for message, _ in warned.warnings_of(scene))
     with pytest.raises(RuntimeError, match="choose a floor object"):
         bpy.ops.acoustics.loudness_map()
 
@@ -125,7 +125,7 @@ def test_ambisonic_strips_are_muted_and_speakers_play_on(scene) -> None:
     bpy.ops.acoustics.bake()
     assert all(strip.mute for _, strip in strips.own_strips(scene))
     assert not muted("Talker")
-    assert any("with a decoder" in message for message, _ in Activity.warnings)
+    assert any("with a decoder" in message for message, _ in warned.warnings_of(scene))
 
 
 @pytest.mark.parametrize(("mode", "said"), [("error", "convert it"), ("crash", "the probe grid is empty")])

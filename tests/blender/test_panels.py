@@ -14,8 +14,11 @@ from blender_addon.operators import Activity
 BUTTONS = ["[bake]", "[loudness_map]", "[refine]", "[probe]", "[response_view]", "[show_lines]", "[clear]"]
 
 
+ICONS = bpy.types.UILayout.bl_rna.functions["label"].parameters["icon"].enum_items
+
+
 class Layout:
-    """Notes labels, properties and operators, and checks that these exist."""
+    """Notes labels, properties and operators, and checks that these exist, and that buttons have an icon."""
 
     def __init__(self, notes: list[str] | None = None) -> None:
         self.notes = [] if notes is None else notes
@@ -29,7 +32,8 @@ class Layout:
         assert icon_value >= 0 and scale > 1.0
         self.notes.append("(icon)")
 
-    def label(self, *, text: str, **_options) -> None:
+    def label(self, *, text: str, icon: str = "NONE", **_options) -> None:
+        assert icon in ICONS, icon
         self.notes.append(text)
 
     def progress(self, *, factor: float, text: str) -> None:
@@ -40,7 +44,8 @@ class Layout:
         assert name in owner.bl_rna.properties, name
         self.notes.append(f"<{name}>")
 
-    def operator(self, name: str, **_options) -> object:
+    def operator(self, name: str, *, icon: str, **_options) -> object:
+        assert icon in ICONS and icon != "NONE", name
         group, operator = name.split(".")
         known = getattr(getattr(bpy.ops, group), operator).get_rna_type().properties
         self.notes.append(f"[{operator}]")
@@ -75,9 +80,20 @@ def test_after_a_bake_the_scale_the_hint_and_the_warnings_show(scene) -> None:
     assert ["<hide_viewport>", "<hide_render>"] == [note for note in notes if note.startswith("<")]
 
 
-def test_warnings_of_another_file_do_not_show(scene) -> None:
+def test_warnings_are_those_of_the_results_in_the_file(scene) -> None:
+    bpy.ops.ed.undo_push(message="before")
     bpy.ops.acoustics.bake()
-    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.ops.ed.undo_push(message="baked")
+    shown = drawn(panels.ACOUSTICS_PT_main)
+    assert "The scene is open." in shown
+    bpy.ops.ed.undo()
+    assert drawn(panels.ACOUSTICS_PT_main) == BUTTONS
+    bpy.ops.ed.redo()
+    assert drawn(panels.ACOUSTICS_PT_main) == shown
+    bpy.ops.wm.save_mainfile()
+    bpy.ops.wm.open_mainfile(filepath=bpy.data.filepath)
+    assert drawn(panels.ACOUSTICS_PT_main) == shown
+    bpy.ops.acoustics.clear()
     assert drawn(panels.ACOUSTICS_PT_main) == BUTTONS
 
 

@@ -7,7 +7,7 @@ import time
 import bpy
 import pytest
 
-from blender_addon import jobs, panels, resident, sheet, strips
+from blender_addon import jobs, panels, resident, sheet, strips, warned
 from blender_addon.operators import Activity
 from blender_addon.refine import Outcome
 from tests.blender.test_operators import state
@@ -25,9 +25,9 @@ def test_refine_keeps_a_scan_says_what_came_of_it_and_changes_nothing(scene, aco
     assert (job.kind, job.frame_start, job.n_frames, job.map, job.listener) == ("refine", 11, 12, None, None)
     assert job.output == tmp_path / "acoustics" and (job.output / ".stems").is_dir()
     assert not acoustics["folder"].exists()
-    assert Outcome.of(scene) == WORDS
+    assert Outcome.of(scene) == (("INFO", WORDS), ("ERROR", "The scene is open."))
     assert WORDS in " ".join(drawn(panels.ACOUSTICS_PT_main))
-    assert Activity.warnings_of(scene) == (("The scene is open.", None),)
+    assert "The scene is open." in drawn(panels.ACOUSTICS_PT_main) and not warned.warnings_of(scene)
     bpy.ops.acoustics.bake()
     assert [len(j.scene.triangles) for j in acoustics["jobs"]] == [12, 12]
     assert len(list(strips.own_strips(scene))) == 3 and any(sheet.own_sheets(scene))
@@ -63,10 +63,10 @@ def test_it_says_nothing_of_a_room_that_has_changed(scene) -> None:
         Outcome.keep(scene, WORDS)
         bpy.data.objects["Talker"].location.x += 0.1  # no part of the room
         bpy.context.view_layer.update()
-        assert Outcome.of(scene) == WORDS
+        assert Outcome.of(scene) == (("INFO", WORDS),)
         change()
         bpy.context.view_layer.update()
-        assert Outcome.of(scene) is None, change.__name__
+        assert Outcome.of(scene) == (), change.__name__
 
 
 def test_a_bake_and_a_map_do_not_make_it_forget(scene) -> None:
@@ -74,13 +74,13 @@ def test_a_bake_and_a_map_do_not_make_it_forget(scene) -> None:
     bpy.ops.acoustics.bake()
     bpy.ops.acoustics.loudness_map()
     bpy.context.view_layer.update()
-    assert Outcome.of(scene) == WORDS
+    assert Outcome.of(scene)
 
 
 def test_nothing_is_said_in_another_file(scene) -> None:
     bpy.ops.acoustics.refine()
     bpy.ops.wm.read_factory_settings(use_empty=True)
-    assert Outcome.of(bpy.context.scene) is None
+    assert Outcome.of(bpy.context.scene) == ()
 
 
 @pytest.mark.parametrize(("mode", "told"), [("error", "convert it"), ("crash", "the probe grid is empty")])
@@ -91,7 +91,7 @@ def test_a_failed_refinement_changes_nothing(scene, acoustics, tmp_path, mode: s
     with pytest.raises(RuntimeError, match=told):
         bpy.ops.acoustics.refine()
     assert sorted((tmp_path / "acoustics").rglob("*")) == before
-    assert Outcome.of(scene) is None and Activity.running is None
+    assert Outcome.of(scene) == () and Activity.running is None
 
 
 def test_a_cancelled_refinement_leaves_nothing(scene, acoustics, tmp_path) -> None:
@@ -133,4 +133,4 @@ def test_the_probe_looks_where_it_is_kept(scene, tmp_path) -> None:
 def test_an_empty_cache_holds_no_refined_scan(scene) -> None:
     bpy.ops.acoustics.refine()
     bpy.ops.acoustics.clear_cache("EXEC_DEFAULT")
-    assert Outcome.of(scene) is None
+    assert Outcome.of(scene) == ()
