@@ -14,6 +14,7 @@ from mathutils import Vector
 
 from naf_core.job import FLAC_CHANNELS
 from naf_core.layouts import channel_count
+from naf_core.quantities import QUANTITIES
 
 from . import sheet, strips
 from .finding import Finding, Remedy, fix
@@ -53,6 +54,21 @@ def hindrances(scene: bpy.types.Scene) -> Iterator[Finding]:
         yield Finding("The SOFA file of the ears is missing", fix("EARS", "Use the Bundled Ears"), True)
     if settings.recorded_field.strip() and not is_file(bpy.path.abspath(settings.recorded_field)):
         yield Finding("The file of the recorded room is missing", fix("MODELLED", "Use the Modelled Room"), True)
+    yield from _fixed_range(scene)
+
+
+def _fixed_range(scene: bpy.types.Scene) -> Iterator[Finding]:
+    """A range of the map that is none, or that belongs to another quantity."""
+    settings = scene.acoustics
+    if settings.map_range != "FIXED":
+        return
+    lowest, highest, name = settings.map_minimum, settings.map_maximum, settings.map_quantity
+    of_level = not settings.is_property_set("map_minimum") and not settings.is_property_set("map_maximum")
+    usual = fix("RANGE", "Set a Usual One")
+    if lowest >= highest:
+        yield Finding(f"The fixed range of the map ends where it begins: {lowest:g} to {highest:g}", usual, True)
+    elif name != "level" and (of_level or lowest >= QUANTITIES[name].most):
+        yield Finding(f"The fixed range of the map, {lowest:g} to {highest:g}, is none of {name}", usual)
 
 
 def cautions(scene: bpy.types.Scene, speakers: Sequence[bpy.types.Object]) -> Iterator[Finding]:

@@ -8,6 +8,8 @@ import bpy
 from bpy.types import Context
 from mathutils import Matrix, Vector
 
+from naf_core.quantities import QUANTITIES
+
 from . import strips
 from .geometry import metres_per_unit
 from .motion import camera_at
@@ -117,6 +119,11 @@ def _modelled(context: Context, _item: None) -> None:
     context.scene.acoustics.recorded_field = ""
 
 
+def _usual_range(context: Context, _item: None) -> None:
+    settings = context.scene.acoustics
+    settings.map_minimum, settings.map_maximum = QUANTITIES[settings.map_quantity].usual
+
+
 def _go(context: Context, _item: None) -> None:
     context.scene.frame_set(frames_of(context.scene).start)
 
@@ -159,6 +166,7 @@ FIXES: dict[str, tuple[str, str, Callable, bool]] = {
     "WAV": ("WAV", "Write the sounds as WAV files", _wav, False),
     "EARS": ("Ears", "Take the bundled head for binaural sound", _ears, False),
     "MODELLED": ("Modelled Room", "Let the geometry of the scene answer in place of a recording", _modelled, False),
+    "RANGE": ("Range", "Let the colours of maps span what is usual for this quantity", _usual_range, False),
     "GO": ("Go There", "Go to the first frame of the bake", _go, False),
     "PLAYBACK": ("Playback", "Let the scene sound in playback again", _playback, False),
     "SYNC": ("Sync", "Let playback skip frames rather than fall behind the sound", _sync, False),

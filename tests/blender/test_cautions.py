@@ -32,6 +32,7 @@ def forgotten() -> None:
         ({"file_type": "FLAC", "sample_type": "FLOAT"}, "no floating-point"),
         ({"hrtf": "//gone.sofa"}, "SOFA file"),
         ({"recorded_field": "//gone.h5"}, "recorded room is missing"),
+        ({"map_range": "FIXED", "map_minimum": 80.0}, "ends where it begins: 80 to 80"),
         ({"impulses": True, "bake_range": "CUSTOM", "bake_start": 11, "bake_end": 12}, "current frame is not baked"),
     ],
 )
@@ -45,6 +46,16 @@ def test_what_a_bake_refuses_is_said_before(scene, changes: dict[str, object], w
             begin(bpy.context, Wish.of(scene, "bake")).close()
     mend(words)
     begin(bpy.context, Wish.of(scene, "bake")).close()
+
+
+@pytest.mark.parametrize("quantity", ["T30", "C50", "D50", "STI"])
+def test_the_range_of_another_quantity_is_told(scene, quantity: str) -> None:
+    settings = scene.acoustics
+    settings.map_range = "FIXED"
+    assert not any("fixed range" in text for text in texts())
+    settings.map_quantity = quantity
+    mend(f"40 to 80, is none of {quantity}")
+    assert settings.map_minimum < 1.0 < 10.0 >= settings.map_maximum
 
 
 def test_a_speaker_that_looks_away_is_turned(scene) -> None:
