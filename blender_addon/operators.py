@@ -18,7 +18,9 @@ from .jobs import Running, Wish, begin
 from .words import said
 
 TICK_S = 0.1
-SHOW_S = 0.5  # between two drawings of the progress: these take Blender longer than all else that happens in a tick
+# Between two drawings of the progress: these take Blender longer than all else that happens in a tick. Where one holds
+# it up for more than a tick, as without graphics hardware, so few of the ticks come late.
+SHOW_S, SLOW_SHOW_S = 0.5, 3.0
 TAB = "Acoustics"  # of the sidebar, where the progress is shown
 MAX_REPORTS = 5  # warnings that are shown one by one; the panel lists all
 
@@ -42,6 +44,7 @@ class JobOperator:
     bl_options = {"UNDO"}
     kind: ClassVar[str]
     _shown: tuple[str, float] = ("", 0.0)  # the progress, and when that was
+    _pause: float | None = None  # until the next drawing; None until the first tick after one says how long that took
 
     @classmethod
     def poll(cls, context: Context) -> bool:
@@ -117,9 +120,11 @@ class JobOperator:
     def _show(self, context: Context) -> None:
         """Show the progress where it has changed: in the status bar and the sidebars, with nothing else drawn anew."""
         text, now = self._running.text, time.monotonic()
-        if text == self._shown[0] or now < self._shown[1] + SHOW_S:
+        if self._pause is None:
+            self._pause = SHOW_S if now - self._shown[1] < 2.0 * TICK_S else SLOW_SHOW_S
+        if text == self._shown[0] or now < self._shown[1] + self._pause:
             return
-        self._shown = text, now
+        self._shown, self._pause = (text, now), None
         context.workspace.status_text_set(f"{said(self.bl_label)}: {text}  ({said('Esc cancels')})")
         for area in view_areas(context):
             for region in area.regions:

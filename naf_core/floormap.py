@@ -14,6 +14,7 @@ from naf_core.errors import UserError
 from naf_core.quantities import QUANTITIES, unit_of
 
 MAX_TEXELS = 4096
+ONE_STOREY = 1.0  # m: surfaces that rise by no more are one storey, see storeys.HEADROOM
 STOREY_GAP = 2  # rows of texels between two storeys in the picture: they do not shine into each other
 
 
@@ -100,6 +101,9 @@ class FloorMap:
     @cached_property
     def storey_of_triangles(self) -> np.ndarray:
         """The storey (n,) of each triangle, the lowest first."""
+        heights = self.triangles @ self.normal
+        if heights.size and np.ptp(heights) <= ONE_STOREY:  # most floors, found without half a second of imports
+            return np.zeros(len(heights), int)
         from naf_core.storeys import storeys  # only now: it brings the ray caster along
 
         return storeys(self.triangles, self.normal)

@@ -14,7 +14,7 @@ from naf_core.scene import Scene
 
 MOST = 16
 
-_HEADROOM = 1.0  # m: surfaces closer above each other are steps of one storey
+HEADROOM = 1.0  # m: surfaces closer above each other are steps of one storey
 _RAYS = 128  # along each side, that look for what lies above what
 _WELD = 1e-4  # m: corners of triangles that are closer are one
 
@@ -85,7 +85,7 @@ def _above_each_other(ray: np.ndarray, height: np.ndarray) -> tuple[np.ndarray, 
     """Indices of meetings, lower and upper, that follow each other on a ray with room for a head between them."""
     order = np.lexsort([height, ray])
     first, second = order[:-1], order[1:]
-    apart = (ray[first] == ray[second]) & (height[second] - height[first] > _HEADROOM)
+    apart = (ray[first] == ray[second]) & (height[second] - height[first] > HEADROOM)
     return first[apart], second[apart]
 
 
@@ -105,7 +105,7 @@ def _turns(triangles: np.ndarray, ray: np.ndarray, triangle: np.ndarray, height:
     below = np.zeros(len(ray), int)
     count = 0
     for last, this in zip(order[:-1], order[1:], strict=True):
-        count = 0 if ray[this] != ray[last] else count + (height[this] - height[last] > _HEADROOM)
+        count = 0 if ray[this] != ray[last] else count + (height[this] - height[last] > HEADROOM)
         below[this] = count
     met = np.unique(triangle)
     votes = np.zeros(len(triangles), int)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
-from naf_core.floormap import FloorMap, joined
-from naf_core.storeys import MOST, storeys
+from naf_core.floormap import ONE_STOREY, FloorMap, joined
+from naf_core.storeys import HEADROOM, MOST, storeys
 from tests.shapes import quad
 
 UP = np.array([0.0, 0.0, 1.0])
@@ -63,6 +66,18 @@ def test_there_are_not_endlessly_many() -> None:
 @pytest.mark.parametrize("count", [0, 1])
 def test_nothing_has_one_storey(count: int) -> None:
     assert storeys(level(0, 0, 0)[:count], UP).tolist() == [0] * count
+
+
+def test_a_plain_floor_is_known_to_be_one_storey_without_what_takes_long_to_import() -> None:
+    """Blender asks for it when it writes the results, while people wait."""
+    assert ONE_STOREY <= HEADROOM
+    code = (
+        "import sys, numpy; from naf_core.floormap import FloorMap;"
+        "step = numpy.array([[[0, 0, 0], [1, 0, 0], [0, 1, 0]], [[0, 0, 0.9], [1, 0, 0.9], [0, 1, 0.9]]], float);"
+        "found = FloorMap(4, 4, (0, 0, 0), (1, 0, 0), (0, 1, 0), step).storey_of_triangles;"
+        "assert found.tolist() == [0, 0] and not {'scipy', 'embreex'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_a_wall_has_storeys_along_its_normal() -> None:

@@ -266,3 +266,21 @@ def test_progress_is_drawn_now_and_then_and_in_our_sidebars_alone(monkeypatch: p
     now[0] = 105.0
     job._show(context)  # nothing new
     assert len(said) == len(drawn) == 2
+
+
+def test_progress_is_drawn_less_often_where_drawing_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, said = [100.0], []
+    workspace = SimpleNamespace(status_text_set=said.append)
+    context = SimpleNamespace(window_manager=SimpleNamespace(windows=[]), workspace=workspace)
+    monkeypatch.setattr(operators.time, "monotonic", lambda: now[0])
+    for drawing, most, least in ((0.01, 22, 18), (0.5, 5, 3)):  # s a drawing
+        job = operators.JobOperator()
+        job.bl_label, job._running = "Bake", SimpleNamespace(text="")
+        said.clear()
+        end = now[0] + 10.0
+        while now[0] < end:
+            job._running.text = f"{now[0]:.2f}"
+            count = len(said)
+            job._show(context)
+            now[0] += operators.TICK_S + (drawing if len(said) > count else 0.0)
+        assert least <= len(said) <= most
