@@ -29,10 +29,12 @@ class Output:
             layout.prop(settings, "order")
         if settings.format == "BINAURAL":
             layout.prop(settings, "hrtf")
-        draw_all(layout, settings, "sample_rate", "file_type", "sample_type", "mix", "parts", "impulses")
+        draw_all(layout, settings, "sample_rate", "file_type", "sample_type")
+        column = layout.column(heading="Write")
+        draw_all(column, settings, "mix", "parts", "map_with_bake", "impulses")
         if settings.impulses:
             draw_all(layout, settings, "impulse_type", "impulse_spacing")
-        draw_all(layout, settings, "playback", "map_with_bake")
+        layout.prop(settings, "playback")
 
 
 class Sound:

@@ -86,7 +86,7 @@ class SceneAcoustics(SoundSettings, MapSettings, PropertyGroup):
         options=set(),
     )
     temperature: FloatProperty(
-        name="Temperature (°C)",
+        name="Air (°C)",
         description="Temperature of the air in degrees Celsius",
         default=20.0,
         min=-20.0,
@@ -128,7 +128,7 @@ class SceneAcoustics(SoundSettings, MapSettings, PropertyGroup):
         options=set(),
     )
     detail: FloatProperty(
-        name="Finest Detail (m)",
+        name="Detail (m)",
         description=(
             "In scenes of more than 200 000 triangles, detail of fine meshes that is smaller than this is merged; "
             "0 keeps all. Sound of 1 kHz is 0.34 m long"
@@ -142,7 +142,7 @@ class SceneAcoustics(SoundSettings, MapSettings, PropertyGroup):
         options=set(),
     )
     recorded_field: StringProperty(
-        name="Recorded Field",
+        name="Field",
         description=(
             "File of a room that was learned from measured impulse responses; it answers in place of the scene's "
             "geometry. Empty for none"

@@ -143,10 +143,9 @@ def draw_bands(layout: UILayout, own: bpy.types.PropertyGroup) -> None:
         names.append("transmission_loss")
     for name in names:
         column = layout.column(align=True)
+        column.label(text=said(own.bl_rna.properties[name].name), translate=False)
         for band, hertz in enumerate(BANDS_HZ):
-            label = said(own.bl_rna.properties[name].name)
-            text = f"{hertz:g} Hz" if band else f"{label}  {hertz:g} Hz"
-            column.prop(own, name, index=band, text=text, slider=True, translate=False)
+            column.prop(own, name, index=band, text=f"{hertz:g} Hz", slider=True, translate=False)
     layout.prop(own, "transmits")
 
 

@@ -101,7 +101,7 @@ class SoundSettings:
         options=set(),
     )
     reflections: IntProperty(
-        name="Early Reflections",
+        name="Reflections",
         description="How many early reflections of each Speaker are exact images; 0 leaves all to reverberation",
         default=16,
         min=0,
@@ -119,7 +119,7 @@ class SoundSettings:
         options=set(),
     )
     reverb_gain: FloatProperty(
-        name="Reverb Gain (dB)",
+        name="Reverb (dB)",
         description="Gain of late reverberation in decibels; 0 is as in the room",
         default=0.0,
         min=-60.0,
@@ -171,7 +171,7 @@ class SoundSettings:
         options=set(),
     )
     impulses: BoolProperty(
-        name="Impulse Responses",
+        name="Responses",
         description="Also write the impulse response of each Speaker at the current frame",
         default=False,
         options=set(),

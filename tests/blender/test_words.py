@@ -118,7 +118,7 @@ def read_by_people() -> set[tuple[str, str]]:
                 if name in CALLS and len(node.args) > CALLS[name] and tuples:
                     found |= texts(node.args[CALLS[name]])
                 if name in ("operator", "label", "prop"):
-                    found |= {item for k in node.keywords if k.arg == "text" for item in texts(k.value)}
+                    found |= {item for k in node.keywords if k.arg in ("text", "heading") for item in texts(k.value)}
             elif isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in NAMES:
                 found |= texts(node.value)
             elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Tuple):
