@@ -117,7 +117,7 @@ def read_by_people() -> set[tuple[str, str]]:
                 tuples = name != "append" or any(isinstance(argument, ast.Tuple) for argument in node.args)
                 if name in CALLS and len(node.args) > CALLS[name] and tuples:
                     found |= texts(node.args[CALLS[name]])
-                if name in ("operator", "label", "prop"):
+                if name in ("operator", "label", "prop", "column"):
                     found |= {item for k in node.keywords if k.arg in ("text", "heading") for item in texts(k.value)}
             elif isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in NAMES:
                 found |= texts(node.value)
