@@ -26,7 +26,7 @@ from naf_core.response import FRAME_OF_MILLISECOND, N_FRAMES
 from naf_core.scene import Scene
 from naf_core.specular import SPECULAR_ORDER
 
-PATTERNS = 64  # at most: what probes get of the patches, in terms of so many patterns over them
+PATTERNS = 96  # at most: what probes get of the patches, in terms of so many patterns over them
 _RIDGE = 0.1  # of the mean square of the patterns: the noise of a few hundred paths is not worth following closer
 _NEAREST = 0.3  # m: a patch is not a point, so that none comes closer than this
 _BATCH = 400_000  # lines of sight at a time
@@ -154,7 +154,7 @@ class _GatheredPaths(RandomPaths):
         travelled: np.ndarray,
     ) -> None:
         # Takes note of what surfaces send back.
-        patch = self._patches.at(position, normal)
+        patch = self._patches.at(self.caster, position, normal)
         time = ((travelled + self._way[patch]) * self.milliseconds_per_metre).astype(np.int32)
         in_time = np.flatnonzero(time < len(FRAME_OF_MILLISECOND))
         frame = FRAME_OF_MILLISECOND[time[in_time]]

@@ -22,34 +22,43 @@ class Patches:
     """N patches of the surfaces that some probes see.
 
     ``places`` and ``normals`` (N, K, 3): points that stand for a patch, just off the surface, and the way it faces
-    there. ``low`` (3,), ``cell`` in m and ``table`` (6, x, y, z): the patch of all that lies in a cell and faces along
-    one of the half-axes +x, -x, +y, -y, +z, -z.
+    there; ``probe`` (N, 3): the one before which it lies. ``low`` (3,), ``cell`` in m and ``table`` (6, x, y, z): the
+    patch of what lies in a cell and faces along one of the half-axes +x, -x, +y, -y, +z, -z; ``behind``, alike: the
+    patch of what ``probe`` of the first does not see of the cell, since a wall stands in it, -1 where there is no wall.
     """
 
     places: np.ndarray
     normals: np.ndarray
+    probe: np.ndarray
     low: np.ndarray
     cell: float
     table: np.ndarray
+    behind: np.ndarray
 
     def __len__(self) -> int:
         return len(self.places)
 
-    def at(self, positions: np.ndarray, normals: np.ndarray) -> np.ndarray:
-        """The patch (n,) of surface points ``positions`` (n, 3) in m that face ``normals`` (n, 3)."""
-        return self.table[_cells(positions, normals, self.low, self.cell, self.table.shape[1:])]
+    def at(self, caster: Raycaster, positions: np.ndarray, normals: np.ndarray) -> np.ndarray:
+        """The patch (n,) of points ``positions`` (n, 3) in m, just off surfaces that face ``normals`` (n, 3)."""
+        cells = _cells(positions, normals, self.low, self.cell, self.table.shape[1:])
+        patch, behind = self.table[cells], self.behind[cells]
+        walled = np.flatnonzero(behind >= 0)
+        hidden = walled[caster.occluded(positions[walled], self.probe[patch[walled]])]
+        patch[hidden] = behind[hidden]
+        return patch
 
 
 def look_for_patches(caster: Raycaster, probes: np.ndarray, seed: int) -> Patches:
     """Divide the surfaces around ``probes`` (P, 3): each point belongs to the nearest probe that sees it.
 
-    So what lies behind a wall is never one patch with what lies before it. Without anything to be seen there is none.
+    So what lies behind a wall is never one patch with what lies before it. What no probe sees belongs with what sees
+    it, as far as rays find it. Without anything to be seen there is none.
     """
     found = [_look(caster, probes[start : start + _BATCH // _RAYS], start) for start in _steps(len(probes))]
     probe, position, normal, distance, cosine = (np.concatenate(column) for column in zip(*found, strict=True))
     if not len(probe):
-        none = np.zeros((0, _PLACES, 3), np.float32)
-        return Patches(none, none, np.zeros(3, np.float32), 1.0, np.zeros((6, 1, 1, 1), np.int32))
+        none, nowhere = np.zeros((0, _PLACES, 3), np.float32), np.zeros((6, 1, 1, 1), np.int32)
+        return Patches(none, none, none[:, 0], np.zeros(3, np.float32), 1.0, nowhere, nowhere - 1)
     low = position.min(axis=0) - 1e-3
     extent = position.max(axis=0) + 1e-3 - low
     cell = _CELL
@@ -57,21 +66,20 @@ def look_for_patches(caster: Raycaster, probes: np.ndarray, seed: int) -> Patche
         cell *= 1.25
     shape = tuple(np.ceil(extent / cell).astype(int))
     cells = _cells(position, normal, low, cell, shape)
-    # The nearest probe is written last, and stays.
-    nearest = np.full((6, *shape), -1, np.int32)
-    order = np.argsort(-distance, kind="stable")
-    nearest[tuple(axis[order] for axis in cells)] = probe[order]
-    names = np.empty_like(nearest)
-    faced = [facing for facing in range(6) if (nearest[facing] >= 0).any()]
-    for facing in range(6):
-        # Where nothing was seen the nearest of what was seen stands in; another facing where there was none of this.
-        known = facing if facing in faced else faced[0]
-        source = ndimage.distance_transform_edt(nearest[known] < 0, return_distances=False, return_indices=True)
-        names[facing] = 6 * nearest[known][tuple(source)] + known
-    patch = names[cells]
-    known, patch = np.unique(patch, return_inverse=True)
-    number = np.zeros(6 * len(probes), np.int32)
+    owner = _nearest(cells, distance, probe, shape)[cells]
+    others = np.flatnonzero(owner != probe)
+    walled = others[caster.occluded(position[others], probes[owner[others]])]
+    beyond = tuple(axis[walled] for axis in cells)
+    behind = _nearest(beyond, distance[walled], probe[walled], shape)
+    owner[walled] = behind[beyond]
+    known, patch = np.unique(6 * owner + cells[0], return_inverse=True)
+    number = np.full(6 * len(probes), -1, np.int32)
     number[known] = np.arange(len(known))
+    table = np.full((6, *shape), -1, np.int32)
+    before = np.ones(len(patch), bool)
+    before[walled] = False
+    table[tuple(axis[before] for axis in cells)] = patch[before]
+    behind = np.where(behind < 0, -1, number[6 * behind + np.arange(6)[:, None, None, None]])
     # Of the hits in a patch some are drawn, each as likely as the surface that it stands for is large.
     rng = np.random.default_rng(seed)
     area = np.clip(distance**2 / np.maximum(cosine, 0.05), 1e-6, _WIDEST)
@@ -80,7 +88,57 @@ def look_for_patches(caster: Raycaster, probes: np.ndarray, seed: int) -> Patche
         lot = np.log(np.maximum(rng.random(len(patch)), 1e-300)) / area
         ranked = np.lexsort((lot, patch))
         chosen[:, k] = ranked[np.searchsorted(patch[ranked], np.arange(len(known)), side="right") - 1]
-    return Patches(position[chosen], normal[chosen], low.astype(np.float32), cell, number[names])
+    _look_on(caster, (position, normal, owner, patch), number, (table, low, cell), rng)
+    _fill(table)
+    places, normals = position[chosen], normal[chosen]
+    return Patches(places, normals, probes[known // 6], low.astype(np.float32), cell, table, behind)
+
+
+def _nearest(
+    cells: tuple[np.ndarray, ...], distance: np.ndarray, probe: np.ndarray, shape: tuple[int, ...]
+) -> np.ndarray:
+    """The nearest ``probe`` (n,) that has met something in each of ``cells``: (6, *shape), -1 where there is none."""
+    result = np.full((6, *shape), -1, np.int32)
+    order = np.argsort(-distance, kind="stable")  # the nearest is written last, and stays
+    result[tuple(axis[order] for axis in cells)] = probe[order]
+    return result
+
+
+def _look_on(
+    caster: Raycaster,
+    hits: tuple[np.ndarray, ...],
+    number: np.ndarray,
+    where: tuple[np.ndarray, np.ndarray, float],
+    rng: np.random.Generator,
+) -> None:
+    """Enter into the table what no probe sees but is seen from ``hits``, by which paths get there.
+
+    It belongs to the probe of these, and where that has no patch which faces this way, to the patch that sees it.
+    """
+    (position, normal, owner, patch), (table, low, cell) = hits, where
+    scattered = rng.normal(size=normal.shape).astype(np.float32)
+    scattered /= np.linalg.norm(scattered, axis=1, keepdims=True)
+    direction = scattered + (1.0 + 1e-4) * normal  # Lambert's law
+    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+    met = caster.intersect(position, direction)
+    order = np.argsort(-met.distance, kind="stable")
+    order = order[met.triangle[order] >= 0]
+    position = position[order] + direction[order] * met.distance[order, None]
+    cells = _cells(position, caster.facing_normals(met.triangle[order], direction[order]), low, cell, table.shape[1:])
+    unknown = table[cells] < 0
+    cells, order = tuple(axis[unknown] for axis in cells), order[unknown]
+    same = number[6 * owner[order] + cells[0]]
+    table[cells] = np.where(same < 0, patch[order], same)
+
+
+def _fill(table: np.ndarray) -> None:
+    """Let the nearest patch stand in where nothing is known; one that faces another way where there is no other."""
+    faced = [facing for facing in range(6) if (table[facing] >= 0).any()]
+    known = table.copy()
+    for facing in range(6):
+        source = known[facing if facing in faced else faced[0]]
+        nearest = ndimage.distance_transform_edt(source < 0, return_distances=False, return_indices=True)
+        table[facing] = source[tuple(nearest)]
 
 
 def _steps(count: int) -> range:

@@ -134,3 +134,18 @@ def test_what_is_mirrored_only_and_not_often_is_left_out():
     exact = specular_energy(scene, Raycaster(scene), probes[first], probes[second], rows, rows)[..., 0].sum(axis=2)
     assert (exact > 0.7 * meant).all()
     assert np.abs(10.0 * np.log10((said + exact) / meant)).mean() < 0.4
+
+
+def test_the_sound_of_a_shut_space_stays_in_it():
+    """A hollow box that rings for seconds stands in a dead room: none of its tail is heard outside."""
+    ringing = box([3.05, 2.05, 0], [5.05, 4.05, 2.0])
+    scene = scene_of((box([0, 0, 0], [6.1, 4.5, 2.6]), material(0.5, 0.5)), (ringing, material(0.01, 0.5)))
+    caster = Raycaster(scene)
+    probes = place_probes(scene, caster)
+    inside = (np.abs(probes - np.array([4.05, 3.05, 1.0])) < 1.0).all(axis=1)
+    assert 4 <= inside.sum() < len(probes)
+    exchange = trace_exchange(scene, caster, probes, rays=20_000 // len(probes), seed=0)
+    energy = np.abs(exchange.between(exchange.receive, exchange.receive)[..., 0]).astype(np.float64)
+    late = energy[:, :, FRAME_EDGES[:-1] > 0.5].sum(axis=2) / energy.sum(axis=2)
+    assert late[inside, 1:6].min() > 3e-3
+    assert late[~inside].max() < 1e-9
