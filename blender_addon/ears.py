@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import bpy
@@ -13,6 +14,7 @@ from .geometry import metres_per_unit
 # What is narrower and lower than this in metres is furniture: people stand beside it, not on it. Stairs are higher.
 WIDEST, HIGHEST = 2.5, 1.3
 _DEEPEST = 2.0  # m below furniture to the floor: where there is none, it stands on what cannot be seen
+_ASIDE = 100  # surfaces of what a view does not show that are looked through
 _STACKED = 4  # things on each other that are looked through for the floor
 _ABOVE = 1e-3  # m over a surface from which a ray starts that is not to meet it
 _DOWN, _UP = Vector((0.0, 0.0, -1.0)), Vector((0.0, 0.0, 1.0))
@@ -35,6 +37,24 @@ def meet(context: bpy.types.Context, origin: Vector, way: Vector) -> Met | None:
     hit, place, normal, _, item, matrix = scene.ray_cast(context.evaluated_depsgraph_get(), origin, way)
     behind = normal.dot(way) > 0.0
     return Met(place, -normal if behind else normal, behind, item, matrix) if hit else None
+
+
+def see(
+    context: bpy.types.Context, origin: Vector, way: Vector, shown: Callable[[bpy.types.Object], bool]
+) -> Met | None:
+    """The first surface along a ray of what is ``shown``: a ceiling that was set aside hides nothing."""
+    met = meet(context, origin, way)
+    for _ in range(_ASIDE):
+        if met is None or shown(met.item):
+            break
+        met = meet(context, met.place + way * (_ABOVE / metres_per_unit(context.scene)), way)
+    return met
+
+
+def shown_in(context: bpy.types.Context, space: bpy.types.SpaceView3D) -> Callable[[bpy.types.Object], bool]:
+    """What tells of an object whether a 3D view shows it, as far as that view has set anything aside."""
+    objects = context.view_layer.objects  # what is but instanced is not among them, and follows its instancer
+    return lambda item: space.local_view is None or objects.get(item.name) != item or item.visible_get(viewport=space)
 
 
 def ears_at(context: bpy.types.Context, met: Met) -> Vector:

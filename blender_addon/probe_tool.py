@@ -165,10 +165,11 @@ class ACOUSTICS_OT_probe(Operator):
             )
             if covered or not (0 <= x < region.width and 0 <= y < region.height):
                 continue
-            view = area.spaces.active.region_3d
+            space = area.spaces.active
+            view = space.region_3d
             origin = view3d_utils.region_2d_to_origin_3d(region, view, (x, y))
             way = view3d_utils.region_2d_to_vector_3d(region, view, (x, y))
-            met = ears.meet(context, origin, way)
+            met = ears.see(context, origin, way, ears.shown_in(context, space))
             self._region, self._cursor = region, (x, y)
             self._place = None if met is None else met.place
             self._ear = None if met is None else ears.ears_at(context, met)

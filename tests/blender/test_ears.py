@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import bpy
 import pytest
 from mathutils import Vector
 
-from blender_addon.ears import ears_at, meet
+from blender_addon.ears import ears_at, meet, see, shown_in
 
 DOWN = Vector((0, 0, -1))
 
@@ -31,6 +32,16 @@ def test_they_are_over_the_floor_in_any_unit(room: None) -> None:
     assert ears() == pytest.approx(1.2)
     bpy.context.scene.unit_settings.scale_length = 2.0
     assert ears() == pytest.approx(0.6)
+
+
+def test_what_a_view_has_set_aside_is_looked_through(room: None) -> None:
+    bpy.context.view_layer.update()
+    above = Vector((0, 0, 9))
+    everything = SimpleNamespace(local_view=None)
+    assert see(bpy.context, above, DOWN, shown_in(bpy.context, everything)).item.name == "Ceiling"
+    met = see(bpy.context, above, DOWN, lambda item: item.name != "Ceiling")
+    assert met.item.name == "Floor" and ears_at(bpy.context, met).z == pytest.approx(1.2)
+    assert see(bpy.context, above, DOWN, lambda _: False) is None
 
 
 def test_they_are_close_before_walls(box: Callable) -> None:
