@@ -68,6 +68,7 @@ def manual() -> Steps:
         looking.view_rotation = Euler((0.65, 0.0, 0.35)).to_quaternion()
         looking.view_distance = 1.6 * max(sheet.dimensions)
     hand.area().tag_redraw()
+    yield 8.0  # the message at the foot of the window is gone
     yield from keep("blender")
     cuts["blender"] = (0, 0, hand.window.width, hand.window.height)
     yield from keep("baked", "UI")
@@ -103,6 +104,8 @@ def manual() -> Steps:
     bpy.context.window_manager.addon_search = "Acoustic"
     bpy.ops.preferences.addon_expand(module=EXTENSION)
     yield from keep("preferences", None, "PREFERENCES")
+    left, top, width, _ = cuts["preferences"]
+    cuts["preferences"] = left + 175, top + 255, width - 175, 185  # ours alone, without the folders of this machine
     area.ui_type = "VIEW_3D"
 
     # The same in another language.

@@ -48,7 +48,8 @@ def keep(screen: Path, cut: tuple[int, int, int, int], target: Path) -> None:
         part.save(file, quality=82, optimize=True)
     else:
         file = target.with_suffix(".png")
-        part.quantize(128, dither=Image.Dither.NONE).save(file, optimize=True)
+        # By what colours there are, not by how much of each: thin lines keep theirs beside a spectrogram.
+        part.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(file, optimize=True)
     print(f"{file.relative_to(ROOT)}  {part.width} x {part.height}, {file.stat().st_size / 1e3:.0f} kB")
 
 
