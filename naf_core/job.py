@@ -1,6 +1,6 @@
 """The job folder: all that a bake or a loudness map needs, written by one process and read by another.
 
-A job folder holds ``scene.h5`` (see `Scene.save`), ``motion.h5`` (where everything is at each time) and
+A job folder holds ``scene.h5`` (see `Scene.save`), ``motion.h5`` (see `motionfile`) and
 ``job.json`` (what to make of it). It comes from outside the worker, so `Job.load` checks every value.
 """
 
@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from naf_core.directivity import Cone
+from naf_core import motionfile
 from naf_core.errors import UserError
 from naf_core.fields import Fields, read_json
 from naf_core.floormap import FloorMap
 from naf_core.layouts import FORMATS, ORDERS, channel_count
+from naf_core.motionfile import MAX_FRAMES
 from naf_core.placement import Placement
-from naf_core.scene import Emitter, Listener, Scene, Trajectory
-from naf_core.states import MAX_KNOTS, MAX_STATES, States
+from naf_core.scene import Emitter, Listener, Scene
+from naf_core.states import States
 from naf_core.store import CHECKED, DAMAGE, read_array
 
 if TYPE_CHECKING:
@@ -49,9 +50,7 @@ SCENE_FILE, MOTION_FILE, JOB_FILE = "scene.h5", "motion.h5", "job.json"
 STATE_FILE = "state_{}.h5"  # scenes of a changing room, from 1 on
 
 # Beyond these a file is taken for damaged: they bound what a hostile file can make the worker allocate.
-MAX_FRAMES = 1_000_000
 MAX_EMITTERS = 1000
-MAX_STARTS = 100_000
 MAX_REFLECTIONS = 64
 MAX_IMPULSES = 10_000
 MAX_FLOOR_TRIANGLES = 5_000_000
@@ -219,23 +218,11 @@ class Job:
 
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        self.scene.save(folder / SCENE_FILE)
-        for number, scene in enumerate(self.room.scenes[1:], 1):
-            scene.save(folder / STATE_FILE.format(number))
+        for number, scene in enumerate(self.room.scenes):
+            scene.save(folder / (STATE_FILE.format(number) if number else SCENE_FILE))
         motion = folder / (MOTION_FILE + ".part")
         with h5py.File(motion, "w", libver=CHECKED) as file:
-            file["times"] = self.times
-            if self.room.change:
-                file["states/times"], file["states/number"] = self.room.times, self.room.number
-            if self.listener is not None:
-                _write_trajectory(file.create_group("listener"), self.listener.trajectory)
-            for number, emitter in enumerate(self.emitters):
-                group = file.create_group(f"emitters/{number}")
-                _write_trajectory(group, emitter.trajectory)
-                group["gain"], group["pitch"] = emitter.gain, emitter.pitch
-                if emitter.cone is not None:
-                    values = (emitter.cone.inner, emitter.cone.outer, emitter.cone.outer_gain)
-                    group["cone"] = np.stack([np.broadcast_to(value, self.times.shape) for value in values], axis=1)
+            motionfile.write(file, self.room, self.emitters, self.listener)
             if self.map is not None:
                 for name in ("origin", "u", "v", "triangles"):
                     file[f"floor/{name}"] = getattr(self.map, name)
@@ -293,15 +280,17 @@ class Job:
         path = folder / MOTION_FILE
         try:
             with h5py.File(path, "r") as file:
-                states = _read_states(file, folder, scene)
+                states = motionfile.read_states(
+                    file, lambda number: Scene.load(folder / STATE_FILE.format(number)), scene
+                )
                 times = read_array(file, "times", (None,), MAX_FRAMES)
                 emitters = tuple(
-                    _read_emitter(file, number, entry, times)
+                    motionfile.read_emitter(file, number, entry, times)
                     for number, entry in enumerate(text.entries("emitters", MAX_EMITTERS))
                 )
                 listener = text.part("listener")
                 if listener is not None:
-                    listener = Listener(listener.text("name"), _read_trajectory(file, "listener", times))
+                    listener = Listener(listener.text("name"), motionfile.read_trajectory(file, "listener", times))
                 floor = text.part("map")
                 if floor is not None:
                     floor = _read_floor(file, floor)
@@ -358,51 +347,6 @@ _MAP_SETTINGS = {
     "palette": Fields.text,
     "lines": Fields.flag,
 }
-
-
-def _read_states(file: h5py.File, folder: Path, scene: Scene) -> States | None:
-    """How the room changes, None where it does not."""
-    if "states" not in file:
-        return None
-    number = read_array(file, "states/number", (None,), MAX_KNOTS).astype(np.int64)
-    count = min(int(number.max(initial=0)) + 1, MAX_STATES)
-    others = (Scene.load(folder / STATE_FILE.format(k)) for k in range(1, count))
-    return States((scene, *others), read_array(file, "states/times", (None,), MAX_KNOTS), number)
-
-
-def _write_trajectory(group: h5py.Group, trajectory: Trajectory) -> None:
-    group["positions"] = trajectory.positions
-    group["rotations"] = trajectory.rotations
-
-
-def _read_trajectory(file: h5py.File, name: str, times: np.ndarray) -> Trajectory:
-    positions = read_array(file, f"{name}/positions", (len(times), 3), MAX_FRAMES)
-    return Trajectory(times, positions, read_array(file, f"{name}/rotations", (len(times), 3, 3), MAX_FRAMES))
-
-
-def _read_emitter(file: h5py.File, number: int, entry: Fields, times: np.ndarray) -> Emitter:
-    pitch = f"emitters/{number}/pitch"
-    return Emitter(
-        name=entry.text("name"),
-        trajectory=_read_trajectory(file, f"emitters/{number}", times),
-        sound=entry.text("sound"),
-        starts=entry.numbers("starts", MAX_STARTS),
-        gain=read_array(file, f"emitters/{number}/gain", (len(times),), MAX_FRAMES),
-        level=entry.number("level"),
-        cone=_read_cone(file, number, entry, times),
-        pitch=read_array(file, pitch, (len(times),), MAX_FRAMES) if pitch in file else 1.0,
-    )
-
-
-def _read_cone(file: h5py.File, number: int, entry: Fields, times: np.ndarray) -> Cone | None:
-    if f"emitters/{number}/cone" not in file:
-        return None
-    values = read_array(file, f"emitters/{number}/cone", (len(times), 3), MAX_FRAMES)
-    try:
-        return Cone(*values.T, entry.number("cone_radius") if entry.has("cone_radius") else None)
-    except UserError as error:
-        name = entry.text("name")
-        raise UserError(f"The cone of “{name}” is out of range. {error.message}", name) from error
 
 
 def _read_floor(file: h5py.File, entry: Fields) -> FloorMap:

@@ -28,7 +28,7 @@ LAYERS = (
     ("hrir", "states", "inspection"),
     ("raycast", "response", "motion", "meshfile", "formats"),
     ("planes", "measured", "aim", "clock", "storeys"),
-    ("source", "delays", "filtering", "sequences", "thinning", "spheres", "silhouettes", "floormap"),
+    ("source", "delays", "filtering", "sequences", "thinning", "spheres", "silhouettes", "floormap", "motionfile"),
     ("paths", "soundness", "direct", "synthesis", "airspace", "lattice", "speech", "edges", "job"),
     ("randompaths", "bends", "specular"),
     ("crew", "diffraction"),
