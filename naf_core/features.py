@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from naf_core.pairs import Pairs, Sight
+from naf_core.pairs import DETOUR_LIMIT, Pairs, Sight
 from naf_core.probes import N_DEPTHS, Scan, Surroundings
 from naf_core.response import FRAME_EDGES, FRAME_WIDTHS, N_FRAMES
 
@@ -80,9 +80,12 @@ def _fall(energy: np.ndarray) -> np.ndarray:
 def arrived(pairs: Pairs, speed_of_sound: float) -> np.ndarray:
     """Share (n, N_FRAMES) of each frame in which sound may arrive at all, having gone around corners.
 
-    The kernels over the probes blur what each one sees: next to a doorway or a stair a little arrives too early.
+    The kernels over the probes blur what each one sees: next to a doorway or a stair a little arrives too early. Where
+    no way is known, because probes do not see each other through a narrow gap, sound may arrive at any time.
     """
-    earliest = np.maximum(_WAY_SHARE * pairs.way - _WAY_LESS - pairs.distance, 0.0) / speed_of_sound
+    known = pairs.way - pairs.distance < 0.999 * DETOUR_LIMIT
+    later_by = np.where(known, _WAY_SHARE * pairs.way - _WAY_LESS - pairs.distance, 0.0)
+    earliest = np.maximum(later_by, 0.0) / speed_of_sound
     return np.clip((FRAME_EDGES[1:] - earliest[:, None]) / FRAME_WIDTHS, 0.0, 1.0).astype(np.float32)
 
 

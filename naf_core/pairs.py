@@ -11,7 +11,7 @@ from naf_core.raycast import Raycaster
 
 BANDWIDTH = 0.6  # m: width of the Gaussian kernels, before training sets it
 _CANDIDATES = 24  # nearest visible probes that share in a point's features
-_DETOUR_LIMIT = 30.0  # m: a detour longer than this, or none at all, counts as this long
+DETOUR_LIMIT = 30.0  # m: a detour longer than this, or none at all, counts as this long
 _SOFTNESS = 0.25  # m: ways longer than the shortest by this still share in the direction
 _BATCH = 1 << 22
 
@@ -124,6 +124,6 @@ def pair_geometry(
         way_direction[index] = mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-6)
         way[index] = np.maximum(shortest, distance[index])
         lost = start + np.flatnonzero(~visible[rows])[~found]
-        way[lost] = distance[lost] + _DETOUR_LIMIT
-    way = np.minimum(way, distance + _DETOUR_LIMIT)
+        way[lost] = distance[lost] + DETOUR_LIMIT
+    way = np.minimum(way, distance + DETOUR_LIMIT)
     return Pairs(distance, direction, visible, soft, way, way_direction, common)

@@ -18,7 +18,7 @@ from naf_core.features import (
     later,
     pair_features,
 )
-from naf_core.pairs import Pairs
+from naf_core.pairs import DETOUR_LIMIT, Pairs
 from naf_core.probes import N_DEPTHS, Surroundings
 from naf_core.response import FRAME_EDGES, FRAME_WIDTHS, N_FRAMES
 
@@ -190,7 +190,12 @@ def test_the_base_is_what_the_probes_exchanged_from_the_earliest_arrival_on():
     np.testing.assert_allclose((louder.base_level - base)[heard], 10.0 * np.log10(4.0), atol=1e-3)
 
 
-@given(st.floats(0.0, 30.0), st.floats(0.1, 10.0))
+def test_where_no_way_is_known_sound_may_arrive_at_any_time():
+    pairs = replace(random_pairs(1, 3), distance=np.array([2.0]), way=np.array([2.0 + DETOUR_LIMIT]))
+    assert (arrived(pairs, 343.2) == 1.0).all()
+
+
+@given(st.floats(0.0, 29.9), st.floats(0.1, 10.0))
 def test_nothing_arrives_before_it_has_gone_around_corners(detour, distance):
     pairs = replace(random_pairs(1, 3), distance=np.array([distance]), way=np.array([distance + detour]))
     share = arrived(pairs, 343.2)[0]

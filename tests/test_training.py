@@ -137,7 +137,7 @@ def test_dead_rooms_get_more_rays_than_lively_ones():
 def test_shards_are_written_once_and_come_back(tmp_path, room, record, monkeypatch):
     calls = []
 
-    def traced(made: Room, seed: int) -> dict[str, np.ndarray | str]:
+    def traced(made: Room, seed: int, paths: int) -> dict[str, np.ndarray | str]:
         calls.append(seed)
         return record
 

@@ -24,6 +24,7 @@ from naf_core.training.rooms import WIDE_TRAINING, Room, make_room
 FORMAT = "acoustic-fields teacher 3"
 SHARD = 20  # rooms a file
 POINTS = 10  # points a room; every pair of them is a sample
+PATHS = 80_000  # of a scan: fewer than a user's, for there are thousands of rooms, and their noise teaches caution
 FLOOR_DB = -120.0  # levels are stored no lower than this
 
 
@@ -88,7 +89,7 @@ def _write_shard(job: tuple[Path, int, int]) -> tuple[int, float]:
             file.attrs["format"] = FORMAT
             for seed in range(number * SHARD, min((number + 1) * SHARD, end)):
                 group = file.create_group(f"{seed:06d}")
-                for key, value in room_record(make_room(seed, POINTS), seed).items():
+                for key, value in room_record(make_room(seed, POINTS), seed, paths=PATHS).items():
                     if isinstance(value, str):
                         group.attrs[key] = value
                     elif np.ndim(value) == 0:
