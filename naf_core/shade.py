@@ -27,15 +27,19 @@ _COARSE = 40  # places of the coarsest grid
 _FINEST = 2  # texels between those of the finest
 _LEAST = -80.0  # dB: as good as nothing
 _DIM = 0.01  # of a source's mean power: less straight sound than that is no measure for what comes round edges
-_WITHOUT = -20.0  # dB, taken for hidden texels that see no place of the coarsest grid
+_WITHOUT = -20.0  # dB, taken in shadows in which no place of the coarsest grid lies, and which are not looked into
 
 Reflected = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """What was found of one source: dB (n, 8) on the coarsest grid, NaN unknown, then what each finer one adds."""
+    """What was found of one source: dB (n, 8) on the coarsest grid, NaN unknown, then what each finer one adds.
 
+    ``straight`` (h * w,) bool: the texels that see the source. Neither these nor those in its shadow tell of the other.
+    """
+
+    straight: np.ndarray
     coarse: np.ndarray
     surpluses: tuple[np.ndarray, ...]
 
@@ -61,6 +65,9 @@ class Shade:
         weighted by ``weights`` (8,): where it is louder, less accuracy is needed.
         """
         useful = (wanted & self._open).ravel()
+        straight = np.zeros(useful.shape, bool)
+        here = self._ears[useful]
+        straight[useful] = ~self._caster.occluded(np.broadcast_to(source.position, here.shape), here)
         levels = [self._nodes(level) for level in range(len(self._steps))]
         asked = useful[levels[0]]
         coarse = np.full((len(levels[0]), N_BANDS), np.nan)
@@ -79,7 +86,7 @@ class Shade:
             change = np.zeros(len(nodes))
             if len(chosen):
                 at = nodes[chosen]
-                guess = self._sum(source, Drawn(coarse, tuple(surpluses)), at)
+                guess = self._sum(Drawn(straight, coarse, tuple(surpluses)), at)
                 exact = self._exact(source, at)
                 surplus[chosen] = exact - guess
                 free = self._free(source, at)
@@ -89,11 +96,11 @@ class Shade:
             surpluses.append(surplus)
         while surpluses and not surpluses[-1].any():
             surpluses.pop()
-        return Drawn(coarse, tuple(surpluses))
+        return Drawn(straight, coarse, tuple(surpluses))
 
     def energy(self, source: Source, drawn: Drawn, texels: np.ndarray) -> np.ndarray:
         """Energy (m, 8) of the first sound at ``texels`` (m,), relative to the free field at 1 m."""
-        return 10.0 ** (self._sum(source, drawn, texels) / 10.0) * self._free(source, texels)
+        return 10.0 ** (self._sum(drawn, texels) / 10.0) * self._free(source, texels)
 
     def _nodes(self, level: int) -> np.ndarray:
         """Flat indices of the texels on the grid of a level."""
@@ -104,10 +111,10 @@ class Shade:
         step = self._steps[level]
         return [np.arange(offset % step, n, step) for offset, n in zip(self._offset, self._open.shape, strict=True)]
 
-    def _weights(self, level: int, texels: np.ndarray) -> csr_matrix:
+    def _weights(self, level: int, texels: np.ndarray, straight: np.ndarray) -> csr_matrix:
         """Weights (m, n) of the nodes of a level at ``texels`` (m,): bilinear among those in the open that are seen.
 
-        They add up to one, or to zero where no node is seen.
+        Only nodes count that see the source or do not, as the texel. They add up to one, or to zero where none does.
         """
         step, axes = self._steps[level], self._axes(level)
         sides = []
@@ -121,7 +128,7 @@ class Shade:
         node = (rows[:, :, None] * len(axes[1]) + columns[:, None, :]).reshape(len(texels), 4)
         weight = (share_i[:, :, None] * share_j[:, None, :]).reshape(len(texels), 4)
         target = self._nodes(level)[node]
-        weight *= self._open.ravel()[target]
+        weight *= self._open.ravel()[target] & (straight[target] == straight[texels, None])
         pairs = np.nonzero(weight * (target != texels[:, None]))
         hidden = self._caster.occluded(self._ears[texels[pairs[0]]], self._ears[target[pairs]])
         weight[pairs[0][hidden], pairs[1][hidden]] = 0.0
@@ -129,18 +136,15 @@ class Shade:
         ends = np.arange(len(texels) + 1) * 4
         return csr_matrix((weight.ravel(), node.ravel(), ends), (len(texels), len(axes[0]) * len(axes[1])))
 
-    def _sum(self, source: Source, drawn: Drawn, texels: np.ndarray) -> np.ndarray:
+    def _sum(self, drawn: Drawn, texels: np.ndarray) -> np.ndarray:
         """Level (m, 8) in dB of the free field at ``texels`` (m,), from all that has been found."""
-        found = blend(self._weights(0, texels), drawn.coarse)
+        found = blend(self._weights(0, texels, drawn.straight), drawn.coarse)
         lost = np.flatnonzero(np.isnan(found[:, 0]))
-        if len(lost):
-            targets = np.broadcast_to(source.position, (len(lost), 3))
-            hidden = self._caster.occluded(self._ears[texels[lost]], targets)
-            found[lost] = np.where(hidden, _WITHOUT, 0.0)[:, None]
+        found[lost] = np.where(drawn.straight[texels[lost]], 0.0, _WITHOUT)[:, None]
         for level, surplus in enumerate(drawn.surpluses, start=1):
             near = np.flatnonzero(self._beside(level, surplus.any(axis=1), texels))
             if len(near):
-                found[near] += self._weights(level, texels[near]) @ surplus
+                found[near] += self._weights(level, texels[near], drawn.straight) @ surplus
         return found
 
     def _beside(self, level: int, marked: np.ndarray, texels: np.ndarray) -> np.ndarray:
