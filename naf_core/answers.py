@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from naf_core.job import QUALITIES, Job
 from naf_core.loudness import Source, source_at
 from naf_core.placed import PlacedField, first_sound_of
 from naf_core.render import impulse_response
-from naf_core.report import parameter_lists
+from naf_core.report import parameter_lists, volume
 from naf_core.response import EnergyResponse
 from naf_core.responseview import write_response
 from naf_core.scene import Emitter, Scene
@@ -67,6 +68,11 @@ class Answers:
         if self.job.recorded is not None:
             return PlacedField.load(self.job.scene, self.job.recorded)
         return None if self._refined is None else read_scan(self._refined)
+
+    @cached_property
+    def _volume(self) -> float | None:
+        """That of the room in m³, where it is known."""
+        return None if self.job.recorded is not None else volume(self.job.scene, self.field)
 
     def hear(self, point: np.ndarray, nearest: bool = False, noise: float | None = None) -> dict[str, Any]:
         """What is heard at ``point`` (3,) in m of all sources, or of the ``nearest`` alone.
@@ -138,7 +144,8 @@ class Answers:
         images = no_images(1)
         if source.directivity is None and self.job.recorded is None:
             images = find_images(self.job.scene, self.field.caster, source.position[None], point[None], _IMAGES)
-        samples = impulse_response(response[0], _RATE, format_of("mono"), self.job.seed, images)
+        mono = format_of("mono")
+        samples = impulse_response(response[0], _RATE, mono, self.job.seed, images, volume=self._volume)
         parameters = parameter_lists(response[0])
         distance = round(float(response.distance[0]), 2)
         place = ", ".join(f"{x:.2f}" for x in point)

@@ -258,7 +258,8 @@ class _Bake:
             "versions": report.versions(),
             "kind": job.kind,
             "seed": job.seed,
-            "scene": {**report.scene_facts(job.scene, job.scene_name, self.field), "refined": self.refined},
+            "scene": report.scene_facts(job.scene, job.scene_name, self.field, self.volume)
+            | {"quality": None if job.recorded else job.quality, "refined": self.refined},
             "sureness": None if self.sure is None else self.sure.facts(),
             "frames": {"start": job.frame_start, "count": job.n_frames, "fps": job.fps, "duration_s": job.duration},
             "bands_hz": list(report.BANDS_HZ),

@@ -50,8 +50,8 @@ def versions() -> dict[str, str]:
     return {"acoustic_fields": __version__, "python": platform.python_version(), "numpy": np.__version__}
 
 
-def scene_facts(scene: Scene, name: str, field: Field | PlacedField) -> dict[str, Any]:
-    """The scene in numbers: size, surfaces and their absorption, air, and the scan."""
+def scene_facts(scene: Scene, name: str, field: Field | PlacedField, volume: float | None) -> dict[str, Any]:
+    """The scene in numbers: size, surfaces and their absorption, air, and the scan; its ``volume`` in m³ if known."""
     recorded = field.scan_ is None
     areas = scene.triangle_areas
     by_material = np.bincount(scene.material_index, areas, minlength=len(scene.materials))
@@ -61,7 +61,7 @@ def scene_facts(scene: Scene, name: str, field: Field | PlacedField) -> dict[str
         "triangles": len(scene.triangles),
         "surface_m2": round(float(areas.sum()), 2),
         "bounds_m": [rounded(corner, 3) for corner in scene.bounds],
-        "volume_m3": None if recorded else volume(scene, field),
+        "volume_m3": volume,
         "recorded_room": recorded,
         "probes": 0 if recorded else len(field.scan_.positions),
         "escaping_rays": round(field.escape, 4),

@@ -35,7 +35,7 @@ def test_the_volume_is_that_of_the_air_that_probes_see():
 
 
 def test_scene_facts_add_up():
-    facts = scene_facts(ROOM, "Kitchen", DiffuseField(ROOM))
+    facts = scene_facts(ROOM, "Kitchen", DiffuseField(ROOM), 60.0)
     assert facts["surface_m2"] == pytest.approx(126.0)
     assert sum(material["area_m2"] for material in facts["materials"]) == pytest.approx(126.0, abs=0.1)
     assert facts["bounds_m"] == [[0.0, 0.0, 0.0], [6.0, 5.0, 3.0]]
