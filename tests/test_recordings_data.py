@@ -73,6 +73,10 @@ def test_files_of_other_kinds_and_versions_are_refused(tmp_path: Path) -> None:
         file.attrs["recordings"] = np.bytes_("acoustic-fields recordings 99")
     with pytest.raises(UserError, match="of this version"):
         files.load(path)
+    files.save(made(2, length=0.02), path)
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(UserError, match=r"set\.h5 cannot be read as recordings .*import it again"):
+        files.load(path)
 
 
 def test_a_file_that_claims_more_than_it_holds_is_not_read(tmp_path: Path) -> None:
@@ -183,7 +187,7 @@ def test_sofa_files_of_heads_and_cut_off_ones_are_refused(tmp_path: Path) -> Non
     write_sofa(path, impulses(np.eye(3)))
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // 2])
-    with pytest.raises(UserError, match="cannot be read as a SOFA file"):
+    with pytest.raises(UserError, match=r"room\.sofa cannot be read as a SOFA file .*copy it again"):
         sofa.read_sofa(path)
     path.write_bytes(data)
     with h5py.File(path, "a") as file:
@@ -277,12 +281,18 @@ def test_mistakes_are_suspected_and_said() -> None:
     silent = whole.responses.copy()
     silent[3] = 0.0
     assert "Response 3 is silent" in said(replace(whole, responses=silent))
-    assert "All responses are silent" in said(replace(whole, responses=0.0 * silent))
+    assert "misplaced" not in said(replace(whole, responses=silent))  # silence has no delay
+    assert checks.suspicions(replace(whole, responses=0.0 * silent)) == [
+        "All responses are silent: import the files again."
+    ]
+    named = checks.suspicions(replace(whole, responses=silent), [f"{row}.wav" for row in range(20)])
+    assert named[0].startswith("3.wav is silent")
+    assert "of one place" in said(whole[:1])
     clipped = np.clip(whole.responses.repeat(6, axis=-1), -0.05, 0.05)
     assert "clipped" in said(replace(whole, responses=clipped))
     twice = whole.responses.copy()
     twice[5] = twice[4]
-    assert "same sound at two places" in said(replace(whole, responses=twice))
+    assert "one sound at two places" in said(replace(whole, responses=twice))
     assert "do not arrive when" in said(replace(whole, responses=np.roll(whole.responses, 1, axis=0)))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import permutations
 
 import numpy as np
@@ -21,27 +21,29 @@ _TIGHT = 0.3  # m: delays that fit distances so well hold them
 _LEAST = 5  # responses, for what is read from many
 
 
-def suspicions(recordings: RecordingSet) -> list[str]:
+def suspicions(recordings: RecordingSet, names: Sequence[str] | None = None) -> list[str]:
     """Sentences on what looks wrong, each with the remedy; none where nothing does.
 
     Looks for silent and clipped responses, the same response at two places, channels swapped, positions in feet, axes
-    swapped, and single positions that the delay contradicts.
+    swapped, single positions that the delay contradicts, and sets of one place. ``names`` (N,) are those of the files,
+    where there are any.
     """
-    return [*_levels(recordings), *_repeated(recordings), *_channels(recordings), *_positions(recordings)]
-
-
-def _levels(recordings: RecordingSet) -> Iterator[str]:
+    names = np.array([f"Response {row}" for row in range(len(recordings))] if names is None else names)
     peaks = np.abs(recordings.responses).max(axis=2)
-    loudest = peaks.max()
-    if loudest == 0.0:
-        yield "All responses are silent: import the files again."
-        return
-    silent = np.argwhere(peaks < _SILENT * loudest)
-    if len(silent):
-        yield f"{_listed(silent[:, 0])} silent in a channel: record again, or leave it out."
+    if not peaks.any():
+        return ["All responses are silent: import the files again."]
+    heard = (peaks >= _SILENT * peaks.max()).all(axis=1)
+    result = [*_levels(recordings, heard, names), *_repeated(recordings, names), *_channels(recordings)]
+    # Silence has no delay, which would be taken for a wrong place.
+    return [*result, *_positions(recordings[heard], names[heard])]
+
+
+def _levels(recordings: RecordingSet, heard: np.ndarray, names: np.ndarray) -> Iterator[str]:
+    if not heard.all():
+        yield f"{_listed(names[~heard])} silent in a channel: record again, or leave out."
     rows = [row for row, response in enumerate(recordings.responses) if any(map(_is_clipped, response))]
     if rows:
-        yield f"{_listed(np.array(rows))} clipped: its peak stays at one value. Record again with less gain."
+        yield f"{_listed(names[rows])} clipped: the peak stays at one value. Record again with less gain."
 
 
 def _is_clipped(samples: np.ndarray) -> bool:
@@ -54,7 +56,7 @@ def _is_clipped(samples: np.ndarray) -> bool:
     return bool(same.max(initial=0.0) >= _CLIPPED)
 
 
-def _repeated(recordings: RecordingSet) -> Iterator[str]:
+def _repeated(recordings: RecordingSet, names: np.ndarray) -> Iterator[str]:
     number = places(recordings)
     energy = np.square(recordings.responses, dtype=np.float64).sum(axis=(1, 2))
     order = np.argsort(energy)
@@ -63,7 +65,7 @@ def _repeated(recordings: RecordingSet) -> Iterator[str]:
             continue
         difference = np.square(recordings.responses[one] - recordings.responses[other], dtype=np.float64).sum()
         if difference < _ALIKE**2 * energy[one]:
-            yield f"Responses {one} and {other} are the same sound at two places: one file was probably named twice."
+            yield f"{names[one]} and {names[other]} are one sound at two places: one file was probably named twice."
 
 
 def _channels(recordings: RecordingSet) -> Iterator[str]:
@@ -94,10 +96,12 @@ def _channels(recordings: RecordingSet) -> Iterator[str]:
         yield "In part of the responses the channels seem to be swapped, or the listener looks elsewhere than is said."
 
 
-def _positions(recordings: RecordingSet) -> Iterator[str]:
+def _positions(recordings: RecordingSet, names: np.ndarray) -> Iterator[str]:
     """Whether delays fit distances as they are, with another unit, or with other axes of one end."""
+    if not places(recordings).any():
+        yield "All sound is of one place, from which nothing is learned of others: record at some six places or more."
     if (recordings.distances < 0.01).any():
-        yield f"{_listed(np.flatnonzero(recordings.distances < 0.01))} emitter and listener at one place: check it."
+        yield f"{_listed(names[recordings.distances < 0.01])} of an emitter and a listener at one place: check it."
     if len(recordings) < _LEAST or np.ptp(recordings.distances) < 0.2:
         return
     heard = direct_found(recordings) / recordings.sample_rate * recordings.speed_of_sound
@@ -132,7 +136,7 @@ def _positions(recordings: RecordingSet) -> Iterator[str]:
     wrong = np.flatnonzero(missed > _MISPLACED)
     if len(wrong):
         miss = ", ".join(f"{missed[row]:.1f} m" for row in wrong[:5])
-        yield f"{_listed(wrong)} seemingly misplaced: the delay is off by {miss}. Check where it was recorded."
+        yield f"{_listed(names[wrong])} seemingly misplaced: the delay is off by {miss}. Check where it was recorded."
 
 
 def _with_axes(recordings: RecordingSet, axes: tuple[int, ...]) -> np.ndarray:
@@ -151,8 +155,7 @@ def _absolute(heard: np.ndarray, distances: np.ndarray) -> float:
     return float(np.median(np.abs(heard - distances))) + 1e-3
 
 
-def _listed(rows: np.ndarray) -> str:
-    """The responses of these numbers, as the subject of a sentence."""
-    rows = np.unique(rows)
-    shown = ", ".join(map(str, rows[:8])) + (f" and {len(rows) - 8} more" if len(rows) > 8 else "")
-    return f"Response {shown} is" if len(rows) == 1 else f"Responses {shown} are"
+def _listed(names: np.ndarray) -> str:
+    """These responses as the subject of a sentence."""
+    shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    return f"{shown} {'is' if len(names) == 1 else 'are'}"

@@ -17,7 +17,7 @@ from naf_core.errors import UserError
 from naf_core.recordings import datasets
 from naf_core.recordings.checks import suspicions
 from naf_core.recordings.files import load, save
-from naf_core.recordings.folder import COLUMNS, read_folder
+from naf_core.recordings.folder import COLUMNS, file_names, read_folder
 from naf_core.recordings.recordingset import RecordingSet, aligned, calibrated, split
 from naf_core.recordings.sofa import read_sofa
 from naf_core.recordings.spectrogram import RATE
@@ -146,21 +146,21 @@ def _import(options: argparse.Namespace) -> None:
     if options.source.suffix.lower() == ".sofa":
         if options.positions is not None:
             raise UserError("A SOFA file has its own positions: leave --positions out.")
-        found = read_sofa(options.source).at_rate(options.sample_rate)
+        found, names = read_sofa(options.source).at_rate(options.sample_rate), None
     else:
         table = options.positions or options.source / "positions.csv"
-        found = read_folder(options.source, table, options.sample_rate)
+        found, names = read_folder(options.source, table, options.sample_rate), file_names(table)
     if options.box is not None:
         found = replace(found, box=np.reshape(options.box, (2, 3)))
     found = replace(found, levels_known=not options.levels_lost)
-    for note in (*found.notes, *suspicions(found)):
+    for note in (*found.notes, *suspicions(found, names)):
         print(f"naf_core: {note}", file=sys.stderr)
     found = aligned(found) if options.align else found
     found = calibrated(found) if options.calibrate else found
     save(found, options.output)
     count, channels, samples = found.responses.shape
     print(
-        f"{options.output}: {count} responses of {channels} channel{'s' * (channels > 1)},"
+        f"{options.output}: {count} response{'s' * (count > 1)} of {channels} channel{'s' * (channels > 1)},"
         f" {samples / found.sample_rate:.2f} s at {found.sample_rate} Hz"
     )
 

@@ -50,7 +50,7 @@ def load(path: str | Path) -> RecordingSet:
                 raise UserError(f"{path} holds no recordings of this version: import them again.")
             return _read(file)
     except DAMAGE as error:
-        raise UserError(f"{path} cannot be read as recordings: {error}") from error
+        raise UserError(f"{path} cannot be read as recordings ({error}): copy or import it again.") from error
 
 
 def _read(file: h5py.File) -> RecordingSet:

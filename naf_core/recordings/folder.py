@@ -66,6 +66,11 @@ def read_folder(folder: str | Path, table: str | Path, sample_rate: int = 48_000
     )
 
 
+def file_names(table: str | Path) -> list[str]:
+    """Names of the files in ``table``, in the order in which `read_folder` takes them; raises UserError as it does."""
+    return [row["file"] for row in _rows(Path(table))]
+
+
 def _rows(table: Path) -> list[dict[str, str]]:
     """Rows of the table, all cells that are wanted filled with finite numbers."""
     if not table.is_file():

@@ -59,7 +59,8 @@ class RecordingsField:
         Raises UserError on fewer than two recordings, more than can be solved, or no decay in any.
         """
         if not _FEWEST <= len(train) <= MAX_RECORDINGS:
-            raise UserError(f"{train.name} has {len(train)} recordings: give {_FEWEST} to {MAX_RECORDINGS} of them.")
+            have = f"{len(train)} recording{'s' * (len(train) != 1)}"
+            raise UserError(f"{train.name} has {have}: give {_FEWEST} to {MAX_RECORDINGS} of them.")
         tell = progress or (lambda fraction: None)
         arrivals = train.direct_samples
         decays = read_decays(train.responses, arrivals, train.sample_rate, lambda done: tell(0.6 * done))

@@ -138,7 +138,7 @@ class PublishedNaf:
                 raise ValueError("its responses are of an impossible length")
             result._take(arrays)
         except _DAMAGE as error:
-            raise UserError(f"{path} cannot be read as a published field: {error}") from error
+            raise UserError(f"{path} cannot be read as a published field ({error}): train it again.") from error
         result.network.eval()
         return result
 
@@ -243,7 +243,9 @@ class PublishedNaf:
                     for k, v in state.items()
                 }
         except _DAMAGE as error:
-            raise UserError(f"{self.checkpoint} cannot be read as a checkpoint: {error}") from error
+            raise UserError(
+                f"{self.checkpoint} cannot be read as a checkpoint ({error}): remove it to begin anew."
+            ) from error
         return epoch
 
     def _take(self, arrays: dict[str, np.ndarray]) -> None:
@@ -284,7 +286,7 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], dict]:
                 raise UserError(f"{path} holds no published field of this version: train it again.")
             return {k: file.get_tensor(k) for k in file.keys()}, {k: json.loads(v) for k, v in notes.items()}
     except (*_DAMAGE, SafetensorError) as error:
-        raise UserError(f"{path} cannot be read as a published field: {error}") from error
+        raise UserError(f"{path} cannot be read as a published field ({error}): train it again.") from error
 
 
 def _digest(train: RecordingSet, config: NafConfig, seed: int) -> str:

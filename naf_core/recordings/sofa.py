@@ -38,7 +38,7 @@ def read_sofa(path: str | Path) -> RecordingSet:
                 raise UserError(f"{path.name} holds {_text(file, 'DataType')} data: give a file with responses (FIR).")
             return _read(file, path.stem)
     except DAMAGE as error:
-        raise UserError(f"{path} cannot be read as a SOFA file: {error}") from error
+        raise UserError(f"{path} cannot be read as a SOFA file ({error}): copy it again from where it came.") from error
 
 
 def _refusal(path: Path, convention: str) -> str:
