@@ -174,7 +174,7 @@ def test_what_is_learned_survives_its_file_which_is_small(learned: RecordingsFie
 
 
 def test_too_few_recordings_are_refused_and_fitting_can_be_cancelled() -> None:
-    with pytest.raises(UserError, match="1 recordings"):
+    with pytest.raises(UserError, match="1 recording: give 2"):
         RecordingsField().fit(a_set(1, seed=0))
 
     class Cancelled(Exception):
