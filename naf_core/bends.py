@@ -71,6 +71,8 @@ class WaySearch:
         self.emitter, self.listener, self.lit = emitter, listener, lit
         self.direct = float(np.linalg.norm(emitter - listener))
         self.lift = max(LIFT, 20.0 * caster.epsilon)
+        every = np.arange(len(edges.length))
+        self.here, self.there = self._seat(every, emitter), self._seat(every, listener)
 
     def ways(self) -> Ways:
         """The direct path, if visible, and all that go over one edge or two."""
@@ -89,14 +91,13 @@ class WaySearch:
 
     def _bent(self) -> list[Ways]:
         """Paths over one edge and over two, among those no longer than what still counts."""
-        every = np.arange(len(self.edges.length))
-        here, there = self._seat(every, self.emitter), self._seat(every, self.listener)
+        here, there, every = self.here, self.there, len(self.edges.length)
         place = np.clip(_apex(here, there), 0.0, self.edges.length)
         length = _reach(here, place) + _reach(there, place)
         order = np.argsort(length, kind="stable")
         order = order[: np.searchsorted(length[order], self.direct + WINDOW)][:_NEAR] if self.lit else order
         bends = self._bends(here.angle, there.angle, length)
-        sees_emitter, sees_listener, whole = (np.zeros(len(every), bool) for _ in range(3))
+        sees_emitter, sees_listener, whole = (np.zeros(every, bool) for _ in range(3))
         shortest = self.direct if self.lit else np.inf
         start, size = 0, _NEAR
         while start < len(order) and length[order[start]] <= self._limit(shortest):
@@ -194,7 +195,7 @@ class WaySearch:
         between = edges.start[b] - edges.start[a]
         cosine, slide_a, slide_b = _dot(along_a, along_b), _dot(between, along_a), _dot(between, along_b)
         apart = _dot(between, between)
-        here, there = self._seat(a, self.emitter), self._seat(b, self.listener)
+        here, there = _rows(self.here, a), _rows(self.there, b)
         on_b = 0.5 * edges.length[b]
         for stage in range(2):
             for _ in range(2):
@@ -221,7 +222,7 @@ class WaySearch:
 
     def _seats_of_two(self, a: np.ndarray, b: np.ndarray, p: np.ndarray, q: np.ndarray) -> tuple[_Seat, ...]:
         """About edges ``a``: emitter and second apex; about edges ``b``: first apex and listener."""
-        return self._seat(a, self.emitter), self._seat(a, q), self._seat(b, p), self._seat(b, self.listener)
+        return _rows(self.here, a), self._seat(a, q), self._seat(b, p), _rows(self.there, b)
 
     def _terms(
         self, rows: np.ndarray, here: _Seat, there: _Seat, spread: np.ndarray, bends: np.ndarray

@@ -119,10 +119,15 @@ def _shares(
     window = WINDOW + max(shortest - float(np.linalg.norm(emitter - listener)), 0.0)
     weight = _novelty(ways, emitter, listener) * fading((ways.length - shortest) / window)
     amplitude = ways.amplitude * weight[:, None] * np.exp(-0.5 * ways.length[:, None] * air)
-    # Mean of exp(-j k difference) over each band, from one border to the other.
-    difference, step = (ways.length[:, None] - ways.length)[..., None], np.diff(borders)
-    coherence = np.exp(-1j * difference * (borders[:-1] + 0.5 * step)) * np.sinc(difference * step / (2.0 * np.pi))
-    total = np.einsum("ib,jb,ijb->b", amplitude, amplitude.conj(), coherence).real
+    # Mean of exp(-j k difference) over each band, from one border to the other: what turns with it is told at each end.
+    turned = amplitude * np.exp(-1j * ways.length[:, None] * 0.5 * (borders[:-1] + borders[1:]))
+    apart = np.abs(ways.length[:, None] - ways.length)
+    total = np.array(
+        [
+            (band @ np.sinc(apart * step) @ band.conj()).real
+            for band, step in zip(turned.T, np.diff(borders) / (2.0 * np.pi), strict=True)
+        ]
+    )
     share = np.abs(amplitude) ** 2 * own[:, None]
     return np.maximum(total, 0.0) * share / np.maximum(share.sum(axis=0), 1e-300)
 
@@ -136,14 +141,12 @@ def _novelty(ways: Ways, emitter: np.ndarray, listener: np.ndarray) -> np.ndarra
     aside = _directions(np.zeros(3), aside)
     body = np.where(ways.bends[:, None], -aside, aside)  # from the way towards what hides
     strength = np.abs(ways.amplitude).sum(axis=1)
-    weight = np.ones(len(strength))
-    stronger: list[int] = []
-    for way in np.argsort(-strength, kind="stable"):
-        if ways.order[way]:
-            for other in stronger:
-                same = 1.0 if on_axis[way] or on_axis[other] else max(float(body[way] @ body[other]), 0.0)
-                weight[way] *= 1.0 - same
-            stronger.append(way)
+    order = np.argsort(-strength, kind="stable")
+    same = np.where(on_axis[:, None] | on_axis, 1.0, np.maximum(body @ body.T, 0.0))[np.ix_(order, order)]
+    bent = ways.order[order] > 0
+    counts = np.tril(np.ones_like(same, bool), -1) & bent[:, None] & bent
+    weight = np.empty(len(strength))
+    weight[order] = np.where(counts, 1.0 - same, 1.0).prod(axis=1)
     return weight
 
 
