@@ -142,6 +142,8 @@ def main() -> int:
         return run_python("-m", "ruff", "check", ".") or run_python("-m", "pytest", *rest)
     if command == "bench":
         json_file = () if arguments.json is None else ("--json", arguments.json.resolve())
+        # As in a bake that Blender starts, where linear algebra leaves it a core.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", str(max(1, (os.cpu_count() or 1) - 1)))
         return run_python("-m", "tests.benchmarks", *json_file)
     if command == "package":
         pythons = (arguments.python,) if arguments.python else PYTHONS
