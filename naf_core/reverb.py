@@ -93,11 +93,11 @@ class Reverberation:
     def until(self, last: int) -> np.ndarray:
         """The samples from where the last part ended, 0 at first, up to ``last``: (channels, ...) float32."""
         first, self._at = self._at, last
-        self._grow(last - first)
+        self._grow(last - first + self._pending.shape[1])  # as much will ring on as before
         for layer in self._layers:
             for turn, onset, kernel in layer.kernels(first, last, self._sounds):
                 start, stop = max(turn.start, first), min(turn.stop, last)
-                weights = turn.weights(self._clock.times(start, stop))
+                weights = turn.weights(self._clock, start, stop)
                 if self._follows:
                     begin = start - onset
                     for at, block in kernel.heard(self._dry, begin, stop - onset):
@@ -121,7 +121,8 @@ class Reverberation:
         """Make room for ``length`` pending samples."""
         short = length - self._pending.shape[1]
         if short > 0:
-            self._pending = np.pad(self._pending, ((0, 0), (0, short)))
+            before, self._pending = self._pending, np.zeros((len(self._pending), length), np.float32)
+            self._pending[:, : before.shape[1]] = before
 
 
 @dataclass(frozen=True)
@@ -138,8 +139,11 @@ class _Turn:
     start: int
     stop: int
 
-    def weights(self, times: np.ndarray) -> np.ndarray:
-        """How much of it is heard at ``times`` (n,) in s, from 0 to 1, float32."""
+    def weights(self, clock: Clock, start: int, stop: int) -> np.ndarray:
+        """How much of it is heard at the samples ``start`` to ``stop``, (stop - start,) float32 from 0 to 1."""
+        if self.before == -np.inf and self.after == np.inf:
+            return np.ones(stop - start, np.float32)
+        times = clock.times(start, stop)
         weights = np.ones(len(times))
         if self.before > -np.inf:
             weights = np.clip((times - self.before) / (self.time - self.before), 0.0, 1.0)
@@ -268,9 +272,9 @@ class _Kernel:
         """``samples`` (n,) convolved: blocks (C, ...) to add up, each with its start."""
         block = self._plan(len(samples))
         for at in range(0, len(samples), block):
-            sounding = np.flatnonzero(samples[at : at + block])
-            if len(sounding):
-                begin, end = int(sounding[0]), int(sounding[-1]) + 1
+            sounding = samples[at : at + block] != 0.0
+            if sounding.any():
+                begin, end = int(sounding.argmax()), len(sounding) - int(sounding[::-1].argmax())
                 whole = self._passed(samples[at + begin : at + end])
                 yield at + begin, whole[:, : end - begin + self.taps - 1]
 
