@@ -152,7 +152,8 @@ class Content:
     def add(self, samples: np.ndarray) -> None:
         """The next ``samples`` (n,) in pascals."""
         self._count += len(samples)
-        self._square += float(np.sum(np.square(samples, dtype=np.float64)))
+        exact = np.asarray(samples, np.float64)
+        self._square += float(exact @ exact)
         self._take(samples)
 
     def finish(self) -> None:
@@ -169,8 +170,11 @@ class Content:
         for first in range(0, count, 256):
             last = min(first + 256, count)
             blocks = np.lib.stride_tricks.sliding_window_view(samples[first * hop : (last + 1) * hop], 2 * hop)[::hop]
-            power = np.square(np.abs(fft.rfft(blocks * self._window, axis=1)), dtype=np.float64) * scale
-            self._power += power.sum(axis=0)
+            found = fft.rfft(blocks * self._window, axis=1)
+            power = np.square(found.real, dtype=np.float64)
+            power += np.square(found.imag, dtype=np.float64)
+            power *= scale
+            self._power += np.ones(len(power)) @ power
             self._energies.append(power @ self._weight)
         self._left = samples[count * hop :]
 

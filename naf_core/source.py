@@ -21,6 +21,7 @@ from naf_core.sound import SAMPLE_RATES, Content
 CUT_FADE = 0.005  # s, where the frame range cuts into a sound
 
 _PIECE = 1 << 18  # samples read at a time
+_VALUES = 1 << 20  # values of all channels that are held at a time: a piece of an MP3 file, which has two, at once
 _MARGIN = 4096  # samples of the file around a piece, so that its resampling is that of the whole
 _RUN_UP = 1 << 15  # samples of an MP3 file after a leap until it sounds as it should
 _BLOCK = 1 << 16  # samples of an emitter's sound that are made at a time
@@ -86,18 +87,22 @@ class Source:
     def _raw(self, first: int, last: int) -> np.ndarray:
         """Samples of the file at its own rate, its channels averaged."""
         with self._opened() as file:
+            weights = np.full(file.channels, 1.0 / file.channels, np.float32)
+            step = max(_VALUES // file.channels, 1)
             try:
                 begin = max(first - _RUN_UP, 0) if file.format == "MP3" else first
                 file.seek(begin)
-                samples = file.read(last - begin, dtype="float32", always_2d=True)[first - begin :]
-                samples = samples.mean(axis=1, dtype=np.float32)
+                result = np.zeros(last - begin, np.float32)  # the header may have claimed more than there is
+                for low in range(0, last - begin, step):
+                    samples = file.read(min(step, last - begin - low), dtype="float32", always_2d=True)
+                    result[low : low + len(samples)] = samples @ weights
             except (soundfile.SoundFileError, OSError) as error:
                 raise self._unreadable(error) from error
-        if not np.isfinite(samples).all():
+        if not np.isfinite(result[first - begin :]).all():
             raise UserError(
                 f"The sound file {self.path} has samples that are not finite numbers: export it again.", self._name
             )
-        return np.pad(samples, (0, last - first - len(samples)))  # the header may have claimed more
+        return result[first - begin :]
 
     def _opened(self) -> soundfile.SoundFile:
         if not self.path.is_file():

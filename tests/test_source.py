@@ -48,12 +48,16 @@ def test_bad_files_are_named_with_a_remedy(tmp_path):
     (tmp_path / "nothing.wav").write_bytes(b"")
     write(tmp_path / "empty.wav", np.zeros(0, np.float32))
     write(tmp_path / "nan.wav", np.array([0.0, np.nan, 0.0], np.float32), subtype="FLOAT")
+    infinite = np.zeros((400_000, 2), np.float32)  # far from the beginning, in one channel of two
+    infinite[399_000, 1] = np.inf
+    write(tmp_path / "inf.wav", infinite, subtype="FLOAT")
     for name, word in (
         ("missing.wav", "missing"),
         ("text.wav", "cannot be read"),
         ("nothing.wav", "cannot be read"),
         ("empty.wav", "empty"),
         ("nan.wav", "not finite"),
+        ("inf.wav", "not finite"),
     ):
         with pytest.raises(UserError, match=word) as error:
             read_sound(tmp_path / name, RATE, "Speaker.003")
@@ -119,6 +123,24 @@ def test_long_files_are_never_held_as_a_whole(tmp_path):
         tracemalloc.stop()
     assert source.length == sum(lengths) == 36_000 * rate and peak < 20e6
     np.testing.assert_allclose(source.read(source.length - 4, source.length + 1), [0, 0.25, 0, -0.25, 0], atol=0.01)
+
+
+def test_many_channels_are_never_held_as_a_whole(tmp_path):
+    """A thousand channels at 384 kHz: a second of them is 1.5 GB, of which the file holds none on the disk."""
+    path, channels, rate = tmp_path / "many.wav", 1000, 384_000
+    write(path, np.full((1, channels), 0.5, np.float32), rate, subtype="PCM_16")
+    data = bytearray(path.read_bytes())
+    length = rate * channels * 2
+    data[4:8], at = (len(data) - 8 - channels * 2 + length).to_bytes(4, "little"), data.index(b"data")
+    data[at + 4 : at + 8] = length.to_bytes(4, "little")
+    path.write_bytes(data)
+    with path.open("r+b") as file:
+        file.truncate(at + 8 + length)
+    tracemalloc.start()
+    source = Source(path, RATE)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert source.length == RATE and not source.content.silent and peak < 50e6
 
 
 def test_sounds_that_vanish_or_change_are_named(tmp_path):
