@@ -88,8 +88,13 @@ def _recordings(words: Sequence[str]) -> int:
     if importlib.util.find_spec("naf_core.recordings") is None:
         print("naf_core: recordings need the whole project, not the copy within the extension.", file=sys.stderr)
         return 1
-    from naf_core.recordings.commands import main as run
-
+    try:
+        from naf_core.recordings.commands import main as run
+    except ModuleNotFoundError as error:
+        if (error.name or "naf_core").startswith("naf_core"):
+            raise
+        print(f"naf_core: recordings need {error.name}: install acoustic-fields[recordings].", file=sys.stderr)
+        return 1
     return run(words)
 
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import csv
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 from PIL import Image
+from safetensors.numpy import save_file
 
 from naf_core.__main__ import main
 from naf_core.errors import UserError
 from naf_core.materials import Material
 from naf_core.recordings import commands, compare, files, folder, spectrogram
+from naf_core.recordings.method import PUBLISHED_FORMAT
 from naf_core.recordings.recordingset import RecordingSet, split
 from naf_core.truth import recordings as bars
 from naf_core.truth.box import box_scene
@@ -130,6 +134,8 @@ def test_from_a_folder_to_a_table(
         (["compare", "dechorate", "--methods", "best", "--output", "x"], "no method best"),
         (["compare", "dechorate", "--test", "12", "--methods", "nearest", "--output", "x"], "cannot be held out"),
         (["compare", "dechorate", "--test", "2", "--learn", "11", "--methods", "nearest", "--output", "x"], "11 of 10"),
+        (["train", "dechorate", "--epochs", "9", "--output", "x"], "leave --epochs out"),
+        (["train", "dechorate", "--method", "naf", "--epochs", "0", "--output", "x"], "0 epochs"),
         (["export", "none.field", "--output", "x"], "none.field"),
     ],
 )
@@ -140,6 +146,26 @@ def test_errors_are_said_in_one_line(
     assert main(["recordings", *words]) == 1
     error = capsys.readouterr().err
     assert said in error and error.count("\n") == 1 and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["h5py", "scipy"])
+def test_a_module_that_is_missing_is_named(name: str) -> None:
+    code = f"import sys; sys.modules[{name!r}] = None; from naf_core.__main__ import main; sys.exit(main(sys.argv[1:]))"
+    line = [sys.executable, "-c", code, "recordings", "train", "--help"]
+    found = subprocess.run(line, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[1])
+    assert found.returncode == 1 and not found.stdout
+    assert found.stderr == f"naf_core: recordings need {name}: install acoustic-fields[recordings].\n"
+
+
+def test_a_file_is_refused_as_what_it_calls_itself(tmp_path: Path) -> None:
+    path = tmp_path / "field"
+    for kind, said in ((f"{PUBLISHED_FORMAT} 9", "published field"), ("something else", "recorded field")):
+        save_file({"mean": np.zeros(3, np.float32)}, str(path), {"format": kind})
+        with pytest.raises(UserError, match=said):
+            commands.load_field(path)
+    path.write_bytes(b"\x00" * 20)
+    with pytest.raises(UserError, match="recorded field"):
+        commands.load_field(path)
 
 
 def test_bars_without_data_say_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -70,7 +70,10 @@ def test_heads_are_told_by_quarter_turns() -> None:
     assert head_directions(rotations).tolist() == [0, 1, 2, 3]
 
 
-def test_training_learns_and_goes_on_from_a_checkpoint_as_if_never_stopped(tmp_path: Path) -> None:
+def test_training_learns_and_goes_on_from_a_checkpoint_as_if_never_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(published, "_EVERY", 0.0)  # a checkpoint after each epoch
     train, path = a_set(), tmp_path / "naf.safetensors"
     whole = PublishedNaf(seed=1, **SMALL)
     whole.fit(train)
@@ -93,7 +96,8 @@ def test_training_learns_and_goes_on_from_a_checkpoint_as_if_never_stopped(tmp_p
     assert resumed.losses == pytest.approx(whole.losses, rel=1e-4)
     assert resumed.log_magnitudes(*where(train)) == pytest.approx(whole.log_magnitudes(*where(train)), abs=1e-3)
 
-    again = PublishedNaf(seed=1, checkpoint=path, **SMALL)
+    assert published.settings_of(path) == asdict(NafConfig(**SMALL))
+    again = PublishedNaf(seed=1, checkpoint=path, **published.settings_of(path))
     fractions.clear()
     again.fit(train, fractions.append)
     assert fractions == [1.0]  # finished: nothing is trained
@@ -115,6 +119,8 @@ def test_files_that_are_something_else_are_refused(tmp_path: Path) -> None:
         path.write_bytes(whole[:length])
         with pytest.raises(UserError, match="cannot be read"):
             PublishedNaf.load(path)
+        with pytest.raises(UserError, match="cannot be read"):
+            published.settings_of(path)
     path.write_bytes(whole.replace(b"published NAF 1", b"published NAF 9"))
     with pytest.raises(UserError, match="train it again"):
         PublishedNaf.load(path)

@@ -85,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--scene", type=Path, metavar="FILE", help="the room as a scene (.h5) or mesh, if there is one")
     one.add_argument("--hold-out", type=int, metavar="N", help="places to leave out, the same as compare does")
     one.add_argument("--checkpoint", type=Path, metavar="FILE", help="of the published NAF: go on from it, write to it")
+    one.add_argument("--epochs", type=int, metavar="N", help="of the published NAF (default: 200, or the checkpoint's)")
     one.add_argument("--output", type=Path, required=True, metavar="FIELD")
     one.add_argument("--seed", type=int, default=0)
 
@@ -133,13 +134,21 @@ def makers(scene: Scene | None, seed: int, checkpoint: Path | None = None) -> di
     return {**rivals(), **learned}
 
 
-def published(seed: int, checkpoint: Path | None = None) -> Method:
-    """The published field; raises UserError where torch is missing."""
+def published(seed: int, checkpoint: Path | None = None, epochs: int | None = None) -> Method:
+    """The published field, with the settings of its checkpoint where it has one and ``epochs`` are not given.
+
+    Raises UserError where torch is missing, and on a checkpoint that cannot be read.
+    """
     if importlib.util.find_spec("torch") is None:
         raise UserError("The published field needs torch: install acoustic-fields[recordings].")
-    from naf_core.recordings.published import PublishedNaf
+    from naf_core.recordings.published import PublishedNaf, settings_of
 
-    return PublishedNaf(seed=seed, checkpoint=checkpoint)
+    if epochs is not None and epochs < 1:
+        raise UserError(f"{epochs} epochs teach nothing: give 1 or more.")
+    settings = {} if epochs is None else {"epochs": epochs}
+    if epochs is None and checkpoint is not None and checkpoint.exists():
+        settings = settings_of(checkpoint)
+    return PublishedNaf(seed=seed, checkpoint=checkpoint, **settings)
 
 
 def _import(options: argparse.Namespace) -> None:
@@ -170,12 +179,14 @@ def _train(options: argparse.Namespace) -> None:
     if options.hold_out:
         found = split(found, options.hold_out, options.seed)[0]
     if options.method == PUBLISHED:
-        method, found = published(options.seed, options.checkpoint), found.at_rate(RATE)
+        method, found = published(options.seed, options.checkpoint, options.epochs), found.at_rate(RATE)
     else:
         from naf_core.recordings.ours import RecordingsField
 
         if options.checkpoint is not None:
             raise UserError("Ours learns in seconds and keeps no checkpoint: leave --checkpoint out.")
+        if options.epochs is not None:
+            raise UserError("Ours is found in closed form, not in epochs: leave --epochs out.")
         method = RecordingsField(_scene(options), seed=options.seed)
     method.fit(found, _progress(method.name))
     for note in getattr(method, "notes", ()):
@@ -286,18 +297,27 @@ def load_field(path: Path, scene: Scene | None = None) -> Method:
 
     Raises UserError when it is neither, or of another version.
     """
-    from naf_core.recordings.ours import RecordingsField
-
-    try:
-        return RecordingsField.load(path, scene)
-    except UserError as ours:
+    if _is_published(path):
         published(0)
         from naf_core.recordings.published import PublishedNaf
 
-        try:
-            return PublishedNaf.load(path)
-        except UserError:
-            raise ours from None
+        return PublishedNaf.load(path)
+    from naf_core.recordings.ours import RecordingsField
+
+    return RecordingsField.load(path, scene)
+
+
+def _is_published(path: Path) -> bool:
+    """Whether a file calls itself a published field, of whatever version and however damaged."""
+    from safetensors import SafetensorError, safe_open
+
+    from naf_core.recordings.method import PUBLISHED_FORMAT
+
+    try:
+        with safe_open(str(path), "np") as file:
+            return (file.metadata() or {}).get("format", "").startswith(PUBLISHED_FORMAT)
+    except (OSError, SafetensorError):
+        return False
 
 
 def _export(options: argparse.Namespace) -> None:

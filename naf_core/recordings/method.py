@@ -11,6 +11,7 @@ from naf_core.recordings.recordingset import RecordingSet
 from naf_core.response import EnergyResponse
 
 Tell = Callable[[float], None]
+PUBLISHED_FORMAT = "acoustic-fields published NAF"  # what files of the published field begin to call themselves
 
 
 class Method(Protocol):

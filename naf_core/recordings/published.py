@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 
 from naf_core.errors import UserError
-from naf_core.recordings.method import Tell
+from naf_core.recordings.method import PUBLISHED_FORMAT, Tell
 from naf_core.recordings.naf import Naf, NafConfig, head_directions
 from naf_core.recordings.phases import PHASES, with_phases
 from naf_core.recordings.recordingset import RecordingSet
@@ -21,12 +22,12 @@ from naf_core.recordings.spectrogram import BINS, RATE, frame_count, log_magnitu
 # In R3VIVAL answers differ by 0.011 from those for every bin and frame, and their error by less than 0.001.
 STRIDE = 3
 
-_FORMAT = "acoustic-fields published NAF 1"
+_FORMAT = f"{PUBLISHED_FORMAT} 1"
 _AROUND = 0.25  # m of grid around the outermost positions
 _STEADY = 0.1  # added to deviations of log-magnitudes
 _DEVIATIONS = 3.0  # by which normalised values are divided
 _ROWS = 8192  # values a step of answering or of training: what the network makes of them stays in the cache
-_EVERY = 10  # epochs between checkpoints
+_EVERY = 60.0  # s between checkpoints
 _LONGEST = 30 * RATE  # samples
 _DAMAGE = (OSError, ValueError, TypeError, KeyError, RuntimeError, RecursionError)
 
@@ -81,11 +82,13 @@ class PublishedNaf:
         wanted = torch.tensor((heard - self._mean) / (_DEVIATIONS * self._deviation)).flatten(-2).to(self.device)
         where = [torch.tensor(p, dtype=torch.float32, device=self.device) for p in (train.emitters, train.listeners)]
         heads = torch.tensor(head_directions(train.rotations), device=self.device)
+        saved = time.monotonic()
         while epoch < self.config.epochs:
             self.losses.append(self._epoch(epoch, optimizer, wanted, where, heads, progress))
             epoch += 1
-            if self.checkpoint is not None and (epoch % _EVERY == 0 or epoch == self.config.epochs):
+            if self.checkpoint is not None and (epoch == self.config.epochs or time.monotonic() - saved >= _EVERY):
                 self._save(self.checkpoint, epoch, optimizer)
+                saved = time.monotonic()
         self.network.eval()
         if progress is not None:
             progress(1.0)
@@ -259,6 +262,14 @@ class PublishedNaf:
         self._build()
         parameters = {k.removeprefix("network."): v for k, v in arrays.items() if k.startswith("network.")}
         self.network.load_state_dict({k: torch.tensor(v) for k, v in parameters.items()})
+
+
+def settings_of(path: str | Path) -> dict[str, float]:
+    """The settings (see `NafConfig`) of a checkpoint; raises UserError when it is missing, foreign or damaged."""
+    try:
+        return asdict(NafConfig(**_read(Path(path))[1]["config"]))
+    except (TypeError, KeyError) as error:
+        raise UserError(f"{path} cannot be read as a checkpoint ({error}): remove it to begin anew.") from error
 
 
 def has_bfloat16() -> bool:
