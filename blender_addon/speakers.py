@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -15,6 +16,9 @@ from .animation import curves_of
 from .visibility import render_visible
 
 Warnings = list[tuple[str, str | None]]
+
+_DECODED = 1 << 29  # values of a sound that Blender may decode, which it does at once: 2 GB
+_WRITTEN = 1 << 20  # samples that are written at a time
 
 
 def speakers_of(scene: bpy.types.Scene, view_layer: bpy.types.ViewLayer) -> list[bpy.types.Object]:
@@ -80,6 +84,15 @@ def starts_of(
         )
         return (0.0,)
     starts = [(strip.frame_start - first_frame) / fps for strip in heard_strips(item)]
+    for strip in heard_strips(item):
+        if (strip.repeat, strip.scale, strip.use_reverse) != (1.0, 1.0, False):
+            warnings.append(
+                (
+                    f"The sound strip “{strip.name}” of “{item.name}” repeats, runs backwards or at another speed, but"
+                    " Blender plays it once as it is: duplicate the strip, or set the pitch of the Speaker.",
+                    item.name,
+                )
+            )
     if starts and n_frames > 1 and min(starts) >= n_frames / fps:
         warnings.append(
             (
@@ -157,21 +170,40 @@ def sound_file(item: bpy.types.Object, folder: Path) -> str:
 
 
 def _converted(item: bpy.types.Object, path: Path, target: Path, head: str) -> tuple[Path, int]:
-    """A FLAC file of what Blender's own decoder makes of a file, and its number of samples a channel."""
+    """A FLAC file of what Blender's own decoder makes of a file, and its number of samples a channel.
+
+    Raises OSError where it cannot be written.
+    """
     import aud
     import soundfile
 
     try:
         source = aud.Sound(str(path))
-        rate, samples = source.specs[0], source.data()
+        rate, channels = round(source.specs[0]), source.specs[1]
+        if source.length * channels > _DECODED:
+            raise UserError(
+                f"{head} is {source.length / rate / 3600.0:.1f} hours long, and its format can only be read as a whole:"
+                " convert it to WAV, FLAC or Ogg.",
+                item.name,
+            )
+        samples = source.data()
     except aud.error as error:
         raise UserError(
             f"{head} cannot be read as a sound: convert it to WAV, FLAC or Ogg. ({error})", item.name
         ) from error
-    if len(samples):
-        part = target.with_name(target.name + ".part")
-        soundfile.write(part, samples.clip(-1.0, 1.0), round(rate), subtype="PCM_24", format="FLAC")
-        os.replace(part, target)
+    if not len(samples):
+        return target, 0
+    part = target.with_name(target.name + ".part")
+    try:
+        with soundfile.SoundFile(part, "w", rate, samples.shape[1], "PCM_24", format="FLAC") as file:
+            for first in range(0, len(samples), _WRITTEN):
+                file.write(samples[first : first + _WRITTEN].clip(-1.0, 1.0))
+        written = soundfile.info(part).frames
+    except soundfile.LibsndfileError as error:
+        raise OSError(errno.EIO, str(error)) from error
+    if written != len(samples):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    os.replace(part, target)
     return target, len(samples)
 
 

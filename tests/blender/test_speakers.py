@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from blender_addon.jobs import writing_temporary_files
 from blender_addon.speakers import cone_of, sound_file, speakers_of, starts_of, with_sound
 from naf_core.errors import UserError
 
@@ -107,6 +108,36 @@ def test_strips_muted_by_a_bake_sound_on(speaker: Make) -> None:
     assert starts(item) == (0.0,)
     track.mute = True  # by the person: it stays so
     assert starts(item) == ()
+
+
+def test_strips_overlap_and_each_has_its_own_time(speaker: Make) -> None:
+    """However long they are: Blender plays the sound of each to its end."""
+    item = speaker(start=13)
+    area = bpy.context.window_manager.windows[0].screen.areas[0]
+    kind, area.type = area.type, "NLA_EDITOR"
+    with bpy.context.temp_override(
+        window=bpy.context.window_manager.windows[0], area=area, region=area.regions[-1], object=item
+    ):
+        for frame in (19, 7):
+            bpy.context.scene.frame_set(frame)
+            bpy.ops.nla.soundclip_add()
+    area.type = kind
+    strips = [strip for track in item.animation_data.nla_tracks for strip in track.strips]
+    warnings: list = []
+    assert set(starts(item, warnings)) == {0.25, 0.5, 0.75}
+    for strip in strips:
+        strip.frame_end = strip.frame_start + 1.0
+        strip.mute = strip.frame_start == 19.0
+    assert set(starts(item, warnings)) == {0.25, 0.5} and warnings == []
+
+
+@pytest.mark.parametrize(("what", "value"), [("repeat", 3.0), ("scale", 2.0), ("use_reverse", True)])
+def test_what_blender_does_not_play_of_a_strip_is_said(speaker: Make, what: str, value: float) -> None:
+    item, warnings = speaker(start=13), []
+    setattr(strip_of(item)[1], what, value)
+    assert starts(item, warnings) == (0.5,)
+    ((message, name),) = warnings
+    assert "Blender plays it once as it is: duplicate the strip, or set the pitch" in message and name == "Speaker"
 
 
 def test_without_a_strip_the_first_frame_is_taken_and_said(speaker: Make) -> None:
@@ -226,15 +257,21 @@ def test_a_sound_without_samples_is_refused(speaker: Make, tmp_path: Path) -> No
         sound_file(speaker(path=path), tmp_path)
 
 
-def test_formats_that_only_blender_reads_are_converted(speaker: Make, tmp_path: Path) -> None:
+def encoded(folder: Path) -> Path:
+    """A video file with a tone of 440 Hz that lasts a second."""
     import aud
 
     tone = 0.5 * np.sin(2 * np.pi * 440.0 * np.arange(48000) / 48000.0)
-    soundfile.write(tmp_path / "tone.wav", tone, 48000)
-    path = tmp_path / "tone.mkv"
-    aud.Sound(str(tmp_path / "tone.wav")).write(
+    soundfile.write(folder / "tone.wav", tone, 48000)
+    path = folder / "tone.mkv"
+    aud.Sound(str(folder / "tone.wav")).write(
         str(path), 48000, aud.CHANNELS_MONO, aud.FORMAT_FLOAT32, aud.CONTAINER_MATROSKA, aud.CODEC_AAC, 192000
     )
+    return path
+
+
+def test_formats_that_only_blender_reads_are_converted(speaker: Make, tmp_path: Path) -> None:
+    path = encoded(tmp_path)
     with pytest.raises(soundfile.LibsndfileError):
         soundfile.info(path)
     folder = tmp_path / "job"
@@ -244,3 +281,31 @@ def test_formats_that_only_blender_reads_are_converted(speaker: Make, tmp_path: 
     spectrum = np.abs(np.fft.rfft(samples.reshape(len(samples), -1)[:, 0]))
     assert np.argmax(spectrum) * rate / len(samples) == pytest.approx(440.0, abs=2.0)
     assert [file.suffix for file in folder.iterdir()] == [".flac"]
+
+
+def test_what_blender_would_hold_as_a_whole_is_bounded(
+    speaker: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    item, folder = speaker(path=encoded(tmp_path)), tmp_path / "job"
+    folder.mkdir()
+    monkeypatch.setattr("blender_addon.speakers._DECODED", 40_000)
+    with pytest.raises(UserError, match=r"“Speaker”, .*tone\.mkv, is 0\.0 hours long.*convert it to WAV") as caught:
+        sound_file(item, folder)
+    assert caught.value.object_name == "Speaker" and not list(folder.iterdir())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there are no limits on files elsewhere")
+def test_a_full_disk_is_named_where_sounds_are_converted(speaker: Make, tmp_path: Path) -> None:
+    """A limit on the size of files stands in for the disk."""
+    import resource
+
+    item, folder = speaker(path=encoded(tmp_path)), tmp_path / "job"
+    folder.mkdir()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        with pytest.raises(UserError, match="free some space"), writing_temporary_files():
+            sound_file(item, folder)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not list(folder.glob("*.flac"))
