@@ -110,6 +110,7 @@ class _Settling:
             if self.step(low_part()):
                 break
             self.correct(slice(self.narrow, LOW), low_part())
+        self.correct(slice(self.narrow, LOW), low_part())  # where the band below has ended up reaches into it
         self.correct(_UPPER, self.joined(high, self.low_spectrum()))
         return np.sqrt(self.square).astype(np.float32), self.change
 
