@@ -84,6 +84,9 @@ class _Settling:
         has, due = _sums(group, np.stack(own)), _sums(group, wanted.energy * power[:, None])
         self.square = np.divide(due, has, out=np.zeros_like(has), where=has > 0.0)[group]
         self.bounds = _BOUNDS * self.square, self.square / _BOUNDS
+        # What rings into the last group from before may be far above it: more noise would not make up for that.
+        last = group == group[:, -1:]
+        self.bounds[1][last] = self.square[last]
         self.change = np.zeros((LOW, low.shape[1]), np.float32)
         self.goal = wanted.total * self.reference[:, None]
         self.goal[:LOW] *= span.thin

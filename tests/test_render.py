@@ -303,7 +303,7 @@ def test_blocks_that_were_handed_over_are_let_go():
     assert len(alive) > 9 and sum(block() is not None for block in alive) <= 2
 
 
-@pytest.mark.parametrize("seed", [0, 1, 10])  # 10: a window of 20 ms that is hard to make right at 500 Hz
+@pytest.mark.parametrize("seed", [0, 9, 10])  # the hard ones: T30 at 63 Hz of 9, a window of 20 ms at 500 Hz of 10
 def test_a_baked_click_has_the_parameters_of_the_response(seed):
     """Images included, octave by octave: T30 within 2 %, C50 within 0.2 dB, windows of 20 ms within 0.2 dB."""
     place, listener, field, images = reflected()
