@@ -120,7 +120,8 @@ def _flat() -> list[Figure]:
         else:
             lacking = (
                 f"{FLAT_PUBLISHED} is missing: python -m naf_core recordings train flat --method naf"
-                f" --hold-out {len(test)} --epochs 60 --checkpoint {FLAT_PUBLISHED} --output {FLAT_FOLDER / 'naf.safetensors'}"
+                f" --hold-out {len(test)} --epochs 60 --checkpoint {FLAT_PUBLISHED}"
+                f" --output {FLAT_FOLDER / 'naf.safetensors'}"
             )
             result.append(
                 Figure(f"two-room flat, {PUBLISHED_NAME}, {FIGURES[key]}", math.nan, _UNITS[key], bar, note=lacking)

@@ -36,13 +36,15 @@ Seconds = Callable[..., float]  # how long some work takes
 def sound_figures(job: Job, field: Field, seconds: Seconds, root: Path) -> Iterator[Figure]:
     """All of them; ``job`` and ``field`` are those of the demo, ``seconds`` measures time.
 
-    A bake is warm where the process runs and the scene is scanned: all else, from what bends the first sound to the
+    A bake is warm where the process runs and the scene was scanned for a map: all else, from what bends the first sound to the
     files, is done within the time that is measured, and nothing was rendered before.
     """
     with tempfile.TemporaryDirectory(prefix="sound-") as name:
         folder = Path(name)
-        warm = replace(job, output=folder / "warm", map=None, cache=folder / "none")
-        took = seconds(lambda: run(warm, lambda event: None, lambda *_, **__: field))
+        mapped = replace(job, kind="map", output=folder / "map", cache=folder / "cache")
+        run(mapped, lambda event: None, lambda *_, **__: field)  # keeps the scan for the bake, as a map does
+        warm = replace(mapped, kind="bake", output=folder / "warm", map=None)
+        took = seconds(lambda: run(warm, lambda event: None))
         note = f"{len(job.emitters)} emitters, {job.duration:g} s, {job.format}"
         yield Figure("demo bake, warm, of its duration", took / job.duration, "", 0.2, note)
         walk = walking_job(folder, WALK)
