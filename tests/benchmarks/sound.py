@@ -36,8 +36,8 @@ Seconds = Callable[..., float]  # how long some work takes
 def sound_figures(job: Job, field: Field, seconds: Seconds, root: Path) -> Iterator[Figure]:
     """All of them; ``job`` and ``field`` are those of the demo, ``seconds`` measures time.
 
-    A bake is warm where the process runs and the scene was scanned for a map: all else, from what bends the first sound to the
-    files, is done within the time that is measured, and nothing was rendered before.
+    A bake is warm where the process runs and the scene was scanned for a map: all else, from what bends the first sound
+    to the files, is done within the time that is measured, and nothing was rendered before.
     """
     with tempfile.TemporaryDirectory(prefix="sound-") as name:
         folder = Path(name)
