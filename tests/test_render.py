@@ -1,4 +1,5 @@
 import weakref
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -303,9 +304,12 @@ def test_blocks_that_were_handed_over_are_let_go():
     assert len(alive) > 9 and sum(block() is not None for block in alive) <= 2
 
 
-@pytest.mark.parametrize("seed", [0, 9, 10])  # the hard ones: T30 at 63 Hz of 9, a window of 20 ms at 500 Hz of 10
-def test_a_baked_click_has_the_parameters_of_the_response(seed):
-    """Images included, octave by octave: T30 within 2 %, C50 within 0.2 dB, windows of 20 ms within 0.2 dB."""
+def click_errors(
+    seed: int, filters: Callable[[int, int], np.ndarray] = octave_filters
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """How far a baked click, images included, is from its response: T30 (8,) as a share, C50 (8,) in dB, and the energy
+    (8, W) in dB of windows of 20 ms up to 0.4 s. ``filters`` (samples, rate) are the gains of octave filters.
+    """
     place, listener, field, images = reflected()
     click = np.zeros(10, np.float32)
     click[0] = 1.0
@@ -313,29 +317,39 @@ def test_a_baked_click_has_the_parameters_of_the_response(seed):
     source = Emitter("Speaker", Trajectory([0.0], place), "not read")
     heard = render(source, head, field, np.zeros(1), 0.1, RATE, "mono", sound=click, images=images, seed=seed)[:, 0]
     gain = content_of(click, RATE).calibration(70.0)
-    known, n = field.parameters(), 1 << 17
-    start = RATE // 4 + round(float(field.delay[0]) * RATE)
-    spectrum = np.fft.rfft(np.pad(heard.astype(float) / gain, (RATE // 4, 0)), n)
+    known, n, before = field.parameters(), 1 << 18, RATE  # so long that what rings before the sound cannot wrap around
+    start = before + round(float(field.delay[0]) * RATE)
+    spectrum = np.fft.rfft(np.pad(heard.astype(float) / gain, (before, 0)), n)
     total = field.energy[0, ..., 0].astype(float)
     total[:, 0] += field.direct[0]
     edges = start + np.round(FRAME_EDGES * RATE).astype(int)
     edges[0] = 0  # filters ring before the sound
-    for band, gains in enumerate(octave_filters(n, RATE)):
+    t30, c50, windows = [], [], []
+    for band, gains in enumerate(filters(n, RATE)):
         energy = np.square(np.fft.irfft(spectrum * gains, n)) / (2.0 / n * np.sum(gains**2))
         curve = np.cumsum(energy[::-1])[::-1]
         fifty = start + round(0.050 * RATE)
-        c50 = 10.0 * np.log10((curve[0] - curve[fifty]) / curve[fifty])
-        level = 10.0 * np.log10(curve[start:] / curve[0])
+        c50.append(10.0 * np.log10((curve[0] - curve[fifty]) / curve[fifty]) - known["C50_dB"][0, band])
+        level = 10.0 * np.log10(np.maximum(curve[start:] / curve[0], 1e-20))
         first, last = np.searchsorted(-level, [5.0, 35.0])
-        t30 = -60.0 / (np.polyfit(np.arange(first, last), level[first:last], 1)[0] * RATE)
-        assert t30 == pytest.approx(known["T30_s"][0, band], rel=0.02), band
-        assert c50 == pytest.approx(known["C50_dB"][0, band], abs=0.2), band
-        begin = 0
+        slope = np.polyfit(np.arange(first, last), level[first:last], 1)[0] * RATE
+        t30.append(-60.0 / slope / known["T30_s"][0, band] - 1.0)
+        begin, ratios = 0, []
         for end in range(1, len(FRAME_EDGES)):
             if FRAME_EDGES[end] > 0.4:
                 break
             if FRAME_EDGES[end] - FRAME_EDGES[begin] < 0.020 - 1e-9:
                 continue
-            ratio = energy[edges[begin] : edges[end]].sum() / total[band, begin:end].sum()
-            assert abs(10.0 * np.log10(ratio)) < 0.2, (band, begin)
+            ratios.append(energy[edges[begin] : edges[end]].sum() / total[band, begin:end].sum())
             begin = end
+        windows.append(10.0 * np.log10(ratios))
+    return np.array(t30), np.array(c50), np.array(windows)
+
+
+@pytest.mark.parametrize("seed", [0, 9, 10])  # hard ones: T30 at 63 Hz of 9, a window of 20 ms at 500 Hz of 10
+def test_a_baked_click_has_the_parameters_of_the_response(seed):
+    """Octave by octave: T30 within 2 %, C50 within 0.2 dB, windows of 20 ms within 0.2 dB."""
+    t30, c50, windows = click_errors(seed)
+    assert np.abs(t30).max() < 0.02, t30
+    assert np.abs(c50).max() < 0.2, c50
+    assert np.abs(windows).max() < 0.2, windows
