@@ -31,7 +31,7 @@ from naf_core.uncertainty import NOTE, Calibration, calibration_from, every_othe
 if TYPE_CHECKING:
     import h5py
 
-_BATCH = 512  # pairs a step: their features stay small beside the scene
+_BATCH = 256  # pairs a step: fewer or more take longer, and their features stay small beside the scene
 _MAX_PROBES = 5000  # of a file; what may be read of it grows with their square
 _PLACES = 10  # between which pairs are traced to see whether refining helped
 _REFINED = 8  # times the paths of a scan
