@@ -253,7 +253,7 @@ def test_progress_rises_to_one_and_may_cancel(field, scene, weights):
     for fractions in (scanned, asked):
         assert fractions == sorted(fractions)
         assert fractions[-1] == 1.0
-    assert len(asked) == 3
+    assert len(asked) > 2
     with pytest.raises(KeyboardInterrupt):
         field.predict(EMITTERS, LISTENERS, progress=cancel)
     with pytest.raises(KeyboardInterrupt):
