@@ -75,7 +75,8 @@ class _Settling:
         self.first = span.lead if wanted.edges[0] else 0
         after = span.n_low - span.lead - len(self.inside)
         self.frame = np.pad(self.inside, (span.lead - self.first, after), constant_values=(0, frames - 1))
-        self.at = np.minimum(np.round(edges * rate).astype(int), span.length)
+        at = np.round(wanted.edges * rate).astype(int)  # as the span begins at the first of them
+        self.at = np.minimum(at - at[0], span.length)
         self.low_filters, self.high_filters, power_passed = _filters(span.n_fft, rate)
         self.reference = 2.0 / span.n_fft * power_passed
         own = [np.bincount(self.inside, np.square(band), frames) * span.thin for band in low]

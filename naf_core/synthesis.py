@@ -195,7 +195,8 @@ def _made(
     """
     rate, order, channels = carriers.sample_rate, carriers.order, carriers.channels
     whole = min(round(ends * rate), int(_EDGES[-1] * rate))
-    count = min(int(np.searchsorted(_EDGES, whole / rate)), chosen.stop or len(_EDGES))
+    # A frame counts that has samples: rounded edges, or one that ends on an edge would begin another.
+    count = min(int(np.searchsorted(np.round(_EDGES * rate), whole)), chosen.stop or len(_EDGES))
     chosen = slice(chosen.start, count)
     if chosen.start >= count:
         return np.zeros((channels, 0), np.float32)

@@ -158,6 +158,17 @@ def test_the_length_is_where_nothing_is_heard_any_more():
     assert duration(loud_direct) == pytest.approx((CUT_DB - 20.0) / 60.0, rel=0.03)
 
 
+@pytest.mark.parametrize("rate", [16000, 22050, 44100, 48000])
+def test_a_response_may_end_where_a_frame_does(rate):
+    carriers = Carriers(rate, 2.5, seed=0)
+    for last in (*range(8, 18), *range(25, 35)):  # from half a second on, a frame is one part
+        response = decaying()
+        response.energy[:, last:] = 0.0
+        response.tail_slope[...] = -2000.0
+        found = ambisonic_response(response, carriers)
+        assert found.shape[1] == pytest.approx(duration(response) * rate, abs=0.51), last
+
+
 def test_no_reflections_no_samples(carriers):
     assert duration(empty_response((), 343.2)) == 0.0
     assert ambisonic_response(empty_response((), 343.2), carriers).shape == (4, 0)
