@@ -4,62 +4,53 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from naf_core import painting, report
-from naf_core.aim import power_times
-from naf_core.beam import Beam
 from naf_core.delivery import hand_over, part_folder
 from naf_core.errors import UserError
 from naf_core.export import export
 from naf_core.field import Field
-from naf_core.formats import Format, format_of
 from naf_core.hearing import Hearing
-from naf_core.images import Images
 from naf_core.job import QUALITIES, Job
-from naf_core.motion import key_times
 from naf_core.placed import PlacedField, outside
 from naf_core.progress import Emit, Progress
-from naf_core.render import PARTS, Rendering, impulse_response
-from naf_core.response import EnergyResponse
+from naf_core.render import impulse_response
+from naf_core.renderers import Renderers
 from naf_core.rooms import Rooms
-from naf_core.scene import Emitter
+from naf_core.shot import Shot, shot_times
 from naf_core.source import Source, sounding
 from naf_core.standing import misplaced
 from naf_core.states import States
-from naf_core.stemfile import StemFile, StemWriter
+from naf_core.stemfile import StemFile
 from naf_core.stems import FOLDER, StemStore
 from naf_core.sureness import sureness
-from naf_core.threads import ahead
-from naf_core.tracks import write_tracks
 
 
-def run(job: Job, emit: Emit, scan: Callable[..., Field] = Field.scan) -> dict[str, Any]:
+def run(
+    job: Job, emit: Emit, scan: Callable[..., Field] = Field.scan, renderers: Renderers | None = None
+) -> dict[str, Any]:
     """Do the job and return what was written: absolute paths of the stems, the mix, the map and the report.
 
     ``emit`` takes events {"event": "progress" | "warning", ...}; ``scan`` makes the field of a scene. Files appear in
-    the output folder only when all of them are complete. Raises UserError.
+    the output folder only when all of them are complete. ``renderers`` do it side by side; by default this
+    process alone, to the same result but for rounding. Raises UserError.
     """
-    return _Bake(job, emit, scan).run()
+    return _Bake(job, emit, scan, renderers or Renderers(1)).run()
 
 
 class _Bake:
     """The steps of one job, and what they hand on."""
 
-    def __init__(self, job: Job, emit: Emit, scan: Callable[..., Field]) -> None:
-        self.job, self.emit, self.scan = job, emit, scan
+    def __init__(self, job: Job, emit: Emit, scan: Callable[..., Field], renderers: Renderers) -> None:
+        self.job, self.emit, self.scan, self.renderers = job, emit, scan, renderers
         self.warnings: list[dict[str, Any]] = []
-        self.keys = [self.key_times(emitter) for emitter in job.emitters] if job.listener else []
+        self.keys = [shot_times(job, emitter) for emitter in job.emitters] if job.listener else []
         self.progress = Progress(emit, self._expected())
-
-    def key_times(self, emitter: Emitter) -> np.ndarray:
-        """Times (K,) in s at which responses of ``emitter`` are needed."""
-        moving = np.union1d(key_times(emitter.trajectory, self.job.listener.trajectory), power_times(emitter))
-        return np.union1d(moving, self.job.room.moments())
 
     def _expected(self) -> dict[str, float]:
         """How many seconds each stage takes, by experience."""
@@ -97,16 +88,22 @@ class _Bake:
             self.sure = sureness(job, self.field)
             if self.sure is not None and self.sure.noticeable and not self.refined:
                 self.warn(self.sure.words())
-            hearings = self.hearings()
+            self.shot = Shot(job, self.rooms, self.keys, sources)
+            stems: list[StemFile | None] = []
+            if job.kind == "bake":
+                stems = [self.store.stem(emitter.name) for emitter in job.emitters]
+            new = {n: self.store.place(job.emitters[n].name) for n, stem in enumerate(stems) if stem is None}
+            self.renderers.begin(self.shot, new)
+            with self.progress.stage("field", "Asking the acoustic field") as step:
+                hearings = self.renderers.hearings(step)
             facts: dict[str, Any] = {"stems": [], "parts": [], "mix": None, "map": None, "impulse_responses": []}
             if job.map is not None:
                 facts["map"] = self.paint(sources, part)
             if job.kind == "bake":
-                fmt = format_of(job.format, job.order, job.hrtf)
-                facts |= self.render(hearings, sources, fmt, part)
+                facts |= self.render(stems, part)
                 if job.impulse_frames or job.impulse_spacing:
                     with self.progress.stage("impulses", "Impulse responses") as step:
-                        facts |= export(job, self.field, fmt, self.responses_of(fmt), part, step)
+                        facts |= export(job, self.field, self.shot.fmt, self.respond, part, step)
             with self.progress.stage("write", "Writing the report", 0.2):
                 self.write_report(part, hearings, facts)
                 return self.deliver(part, facts)
@@ -149,80 +146,24 @@ class _Bake:
             fields.append(self.store.scan(scene, scan))
         return Rooms(self.job.room, fields)
 
-    def hearings(self) -> list[Hearing]:
-        """What the listener hears of each emitter, with the first sound of all its keys."""
-        found = []
-        with self.progress.stage("field", "Asking the acoustic field") as step:
-            for number, (emitter, times) in enumerate(zip(self.job.emitters, self.keys, strict=False)):
-                found.append(self.hearing(emitter, times, lambda f, number=number: step((number + f) / len(self.keys))))
-        return found
-
-    def hearing(self, emitter: Emitter, times: np.ndarray, progress: Callable[[float], None]) -> Hearing:
-        """What the listener hears of ``emitter`` at ``times`` (K,) s."""
-        listener = self.job.listener.trajectory
-        here, there = emitter.trajectory.at(times), listener.at(times)
-        return Hearing(
-            emitter.trajectory,
-            listener,
-            times,
-            lambda keys: self.ask(times[keys], here[keys], there[keys]),
-            lambda keys: self.images(times[keys], here[keys], there[keys]),
-            self.beam(emitter),
-            progress,
-            self.volume,
-        )
-
-    @cached_property
-    def volume(self) -> float | None:
-        """That of the room in m³, where it is known."""
-        return report.volume(self.job.scene, self.field) if self.job.recorded is None else None
-
-    def ask(
-        self, times: np.ndarray, here: np.ndarray, there: np.ndarray
-    ) -> tuple[EnergyResponse, np.ndarray, np.ndarray]:
-        """Responses of pairs at ``times`` with their first sound, from where and along what it comes (`FirstSound`)."""
-        return self.rooms.ask(times, here, there)
-
-    def images(self, times: np.ndarray, here: np.ndarray, there: np.ndarray) -> Images:
-        """The early reflections that are heard one by one, between an emitter and the listener at ``times``."""
-        return self.rooms.images(times, here, there, self.job.reflections)
-
-    def beam(self, emitter: Emitter) -> Beam | None:
-        """What the cone of an emitter makes of what is heard of it, where it has one."""
-        listener, speed = self.job.listener.trajectory, self.job.scene.air.speed_of_sound
-        return None if emitter.cone is None else Beam(emitter, listener, speed)
-
     def paint(self, sources: dict[str, Source], part: Path) -> dict[str, Any]:
         """Write the pictures of the map."""
         spectra = {path: source.content.spectrum for path, source in sources.items()}
         with self.progress.stage("map", "Painting the map") as step:
             return painting.paint(self.rooms.at, self.job, spectra, part, step, self.warn)
 
-    def render(self, hearings: list[Hearing], sources: dict[str, Source], fmt: Format, part: Path) -> dict[str, Any]:
-        """Render and write the stems and the mix."""
-        job = self.job
-        rendered = []  # who was not kept from the last bake
-        stems = []
-        kept = [self.store.stem(emitter.name) for emitter in job.emitters]
+    def render(self, stems: list[StemFile | None], part: Path) -> dict[str, Any]:
+        """Render the stems that were not kept from the last bake, and write all of them and the mix."""
+        from naf_core.tracks import write_tracks  # takes a third of a second: while the processes render
 
-        def prepared(number: int) -> Rendering:
-            emitter = job.emitters[number]
-            source = sources[emitter.sound]
-            return Rendering(emitter, job.listener, hearings[number], source, job.duration, fmt, job.seed)
-
-        # While one emitter is rendered, the noise of the next is made.
-        renderings = ahead(prepared, [number for number, stem in enumerate(kept) if stem is None], 1)
-        for emitter, stem in zip(job.emitters, kept, strict=True):
+        job, rendered = self.job, []
+        for number, emitter in enumerate(job.emitters):
             with self.progress.stage("render", f"Rendering “{emitter.name}”", 1.0 / len(job.emitters)) as step:
-                if stem is None:
-                    with StemWriter(self.store.place(emitter.name), len(PARTS), fmt.channels) as writer:
-                        for block in next(renderings).blocks(step):
-                            writer.add(block)
-                    stem = StemFile(self.store.place(emitter.name))
+                if stems[number] is None:
+                    stems[number] = self.renderers.render(number, step)
                     rendered.append(emitter.name)
-                stems.append(stem)
         with self.progress.stage("write", "Writing the sound files", 0.8) as step:
-            facts, balance = write_tracks(job, stems, fmt, part, step)
+            facts, balance = write_tracks(job, stems, self.shot.fmt, part, step)
             self.store.settle()
         if balance.held:
             self.warn(
@@ -231,24 +172,21 @@ class _Bake:
             )
         return {**facts, "rendered": rendered}
 
-    def responses_of(self, fmt: Format) -> Callable[..., list[np.ndarray]]:
-        """What makes impulse responses, as `export.Respond`."""
-        job = self.job
-
-        def respond(
-            number: int, here: np.ndarray, there: np.ndarray, rotations: np.ndarray, times: np.ndarray
-        ) -> list[np.ndarray]:
-            beam = self.beam(job.emitters[number])
-            responses, _, departures = self.ask(times, here, there)
-            images, made = self.images(times, here, there), []
-            for key, time in enumerate(times):
-                response, own = responses[key], images.at(key)
-                still = None if beam is None else beam.still(response, time, departures[key], own)
-                turned = rotations[key]
-                made.append(impulse_response(response, job.sample_rate, fmt, job.seed, own, turned, still, self.volume))
-            return made
-
-        return respond
+    def respond(
+        self, number: int, here: np.ndarray, there: np.ndarray, rotations: np.ndarray, times: np.ndarray
+    ) -> list[np.ndarray]:
+        """Impulse responses, as `export.Respond`."""
+        job, shot = self.job, self.shot
+        beam = shot.beam(number)
+        responses, _, departures = self.rooms.ask(times, here, there)
+        images, made = shot.images(times, here, there), []
+        for key, time in enumerate(times):
+            response, own = responses[key], images.at(key)
+            still = None if beam is None else beam.still(response, time, departures[key], own)
+            turned = rotations[key]
+            volume = shot.volume
+            made.append(impulse_response(response, job.sample_rate, shot.fmt, job.seed, own, turned, still, volume))
+        return made
 
     def write_report(self, part: Path, hearings: list[Hearing], facts: dict[str, Any]) -> None:
         """Write report.json."""
@@ -258,7 +196,7 @@ class _Bake:
             "versions": report.versions(),
             "kind": job.kind,
             "seed": job.seed,
-            "scene": report.scene_facts(job.scene, job.scene_name, self.field, self.volume)
+            "scene": report.scene_facts(job.scene, job.scene_name, self.field, self.shot.volume)
             | {"quality": None if job.recorded else job.quality, "refined": self.refined},
             "sureness": None if self.sure is None else self.sure.facts(),
             "frames": {"start": job.frame_start, "count": job.n_frames, "fps": job.fps, "duration_s": job.duration},

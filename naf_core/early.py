@@ -7,13 +7,12 @@ from copy import copy
 from functools import cached_property
 
 import numpy as np
-from scipy import signal
 
 from naf_core.air import NEAREST
 from naf_core.clock import Clock, Held, Signal, Stretch, stretches
 from naf_core.delays import DelayLine
 from naf_core.direct import nearest_of
-from naf_core.filtering import Blend
+from naf_core.filtering import Blend, convolved
 from naf_core.formats import Format
 from naf_core.gains import lines, sweep
 from naf_core.images import Images
@@ -69,7 +68,7 @@ class EarlyReflections:
                 near = np.pad(near, (max(reach - first, 0), 0))
                 for channel, response in zip(result, self._impulse, strict=True):
                     if response.any():
-                        channel[:] = signal.oaconvolve(near, response)[reach : reach + len(channel)]
+                        channel[:] = convolved(near, response)[reach : reach + len(channel)]
             return result
         for stretch in stretches(self._clock, self._paths):
             start, stop = max(first, stretch.first), min(last, stretch.last)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass, replace
 from threading import Lock
 
@@ -49,7 +50,8 @@ class Hearing:
     to move, and ``seen`` that sound at the ``seen_times``, without any energy but its own; ``opening`` is the response
     of the first key, ``ringing`` the longest time in s from emission to the end of any. ``ask`` and ``find`` take the
     keys of an emitter that sends alike in all directions; ``beam`` is what a cone makes of that. ``volume`` in m³
-    is that of the room, where it is known. ``progress`` gets 0..1.
+    is that of the room, where it is known. ``progress`` gets 0..1. What is sent to another process knows nobody whom
+    to ask there, until it is told (see `asking`).
     """
 
     def __init__(
@@ -94,6 +96,16 @@ class Hearing:
         self.seen_times = self.times
         if beam is not None:
             self.seen, self.seen_times = beam.first_sound(first, self.times, np.concatenate(departures))
+
+    def asking(self, ask: Ask, find: Find) -> Hearing:
+        """The same, asking these."""
+        result = copy(self)
+        result._ask, result._find, result._lock, result._legs = ask, find, Lock(), {}
+        result._known = dict(self._known)
+        return result
+
+    def __getstate__(self) -> dict[str, object]:
+        return {name: value for name, value in vars(self).items() if name not in ("_ask", "_find", "_lock", "_legs")}
 
     @property
     def legs(self) -> int:

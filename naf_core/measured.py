@@ -10,7 +10,6 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-from scipy import signal
 
 from naf_core.bands import BAND_EDGES_HZ, N_BANDS
 from naf_core.errors import UserError
@@ -48,6 +47,8 @@ def octave_bands(responses: np.ndarray, sample_rate: float) -> np.ndarray:
     Butterworth band-passes of third order between the edges of IEC 61260-1:2014; NaN in bands that reach beyond half
     the sample rate.
     """
+    from scipy import signal  # takes a third of a second, and who renders needs none of it
+
     responses = np.asarray(responses, dtype=np.float64)
     result = np.full((*responses.shape[:-1], N_BANDS, responses.shape[-1]), np.nan)
     for band, edges in enumerate(pairwise(BAND_EDGES_HZ)):

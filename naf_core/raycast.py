@@ -22,10 +22,11 @@ class Raycaster:
     """Finds what rays meet in a scene; both sides of every triangle count.
 
     ``normals`` (F, 3) float32 are the triangles' unit normals, ``areas`` (F,) float64 in m2; ``epsilon`` in m is the
-    step off a surface that keeps a ray from meeting the surface it starts on.
+    step off a surface that keeps a ray from meeting the surface it starts on. Another process makes its own.
     """
 
     def __init__(self, scene: Scene) -> None:
+        self._scene = scene
         corners = scene.vertices[scene.triangles]
         cross = np.cross(
             (corners[:, 1] - corners[:, 0]).astype(np.float64), (corners[:, 2] - corners[:, 0]).astype(np.float64)
@@ -40,6 +41,9 @@ class Raycaster:
             # embreex copies number by number, so what triangles share is better given once.
             shared = len(scene.vertices) < 2 * len(corners)
             TriangleMesh(self._embree, *((scene.vertices, scene.triangles) if shared else (corners,)))
+
+    def __reduce__(self) -> tuple[type[Raycaster], tuple[Scene]]:
+        return Raycaster, (self._scene,)
 
     def intersect(self, origins: np.ndarray, directions: np.ndarray) -> Hits:
         """First triangle met by rays from ``origins`` (n, 3) along unit ``directions`` (n, 3)."""

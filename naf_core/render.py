@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from zlib import crc32
 
 import numpy as np
@@ -22,10 +23,10 @@ from naf_core.response import EnergyResponse
 from naf_core.reverb import Reverberation, ring_out
 from naf_core.scene import Emitter, Listener, Trajectory
 from naf_core.source import CUT_FADE, Dry, Source
+from naf_core.stemfile import PARTS
 from naf_core.threads import together
 
-# What is heard of an emitter, in the order of `Rendering.blocks`.
-PARTS = ("direct", "early", "late")
+Heard = Callable[[int, int], np.ndarray]
 
 MAX_TAIL = 10.0  # s
 SAMPLE_RATES = (16_000, 192_000)  # Hz
@@ -73,16 +74,24 @@ class Rendering:
             _own_seed(seed, emitter),
         )  # fmt: skip
 
-    def blocks(self, progress: Callable[[float], None] | None = None) -> Iterator[np.ndarray]:
+    def group(self, parts: tuple[str, ...], progress: Callable[[float], None]) -> Iterator[np.ndarray]:
+        """One of GROUPS by itself, to be put into `blocks`: (n, parts, channels), ``progress`` as there."""
+        for first, last in self._segments():
+            yield self._parts.group(parts, first, last)
+            progress(last / self._clock.length)
+
+    def blocks(
+        self, progress: Callable[[float], None] | None = None, heard: Heard | None = None
+    ) -> Iterator[np.ndarray]:
         """All samples in order, (n, 3, channels) float32: direct sound, early reflections, the rest (see PARTS).
 
-        ``progress`` gets 0..1 and may raise to cancel.
+        ``progress`` gets 0..1 and may raise to cancel. ``heard`` gives what the groups brought, (n, 3, channels) from a
+        first sample up to a last, where they were rendered elsewhere.
         """
         end, peak, kept = self._clock.length, 0.0, []
-        step = round(_SEGMENT * self._rate)
-        for first in range(0, end, step):
-            last = min(first + step, end)
-            block = self._parts.heard(first, last)
+        heard = heard or self._parts.heard
+        for first, last in self._segments():
+            block = heard(first, last)
             first, block = max(first, self._preroll), block[max(self._preroll - first, 0) :]
             fade = round(CUT_FADE * self._rate)
             if self._preroll and first < self._preroll + fade:
@@ -104,6 +113,12 @@ class Rendering:
         if fade:
             tail[-fade:] *= np.linspace(1.0, 0.0, fade, dtype=np.float32)[:, None, None]
             yield tail
+
+    def _segments(self) -> Iterator[tuple[int, int]]:
+        """The samples that are rendered at a time."""
+        step = round(_SEGMENT * self._rate)
+        for first in range(0, self._clock.length, step):
+            yield first, min(first + step, self._clock.length)
 
 
 def impulse_response(
@@ -158,27 +173,38 @@ class _Parts:
         seed: int,
     ) -> None:
         self._dry, self._clock, self._emitter, self._listener = dry, clock, emitter, listener
-        self._hearing, self._fmt = hearing, fmt
-        self._direct = DirectSound(dry, clock, hearing.apparent, listener, hearing.seen, hearing.seen_times, fmt)
+        self._hearing, self._fmt, self._seed = hearing, fmt, seed
         self._early: dict[int, EarlyReflections] = {}
-        self._late = _Late(dry, clock, emitter, listener, hearing, fmt, seed)
 
     def heard(self, first: int, last: int) -> np.ndarray:
         """Samples ``first`` up to ``last``, which follow on those asked for before: (last - first, 3, channels)."""
-        result = np.empty((last - first, len(PARTS), self._fmt.channels), np.float32)
+        late, *others = together(*(lambda part=part: self._heard(part, first, last) for part in reversed(PARTS)))
+        return np.stack([*reversed(others), late], axis=1)
 
-        def late() -> None:
-            result[:, 2] = self._late.heard(first, last).T
+    def group(self, parts: tuple[str, ...], first: int, last: int) -> np.ndarray:
+        """As `heard`, of some ``parts``: (last - first, parts, channels)."""
+        return np.stack([self._heard(part, first, last) for part in parts], axis=1)
 
-        def direct() -> None:
-            result[:, 0] = self._direct.heard(first, last).T
+    def _heard(self, part: str, first: int, last: int) -> np.ndarray:
+        """One part, (last - first, channels) float32."""
+        if part == "direct":
+            return self._direct.heard(first, last).T
+        if part == "late":
+            return self._late.heard(first, last).T
+        silence = np.zeros((self._fmt.channels, last - first), np.float32)
+        return sum((early.heard(first, last) for early in self._reflections(first, last)), silence).T
 
-        def early() -> None:
-            reflections = (early.heard(first, last) for early in self._reflections(first, last))
-            result[:, 1] = sum(reflections, np.float32(0.0)).T
+    # Each part is made when it is heard: who renders one group needs nothing of the other.
+    @cached_property
+    def _direct(self) -> DirectSound:
+        hearing = self._hearing
+        return DirectSound(
+            self._dry, self._clock, hearing.apparent, self._listener, hearing.seen, hearing.seen_times, self._fmt
+        )
 
-        together(late, early, direct)
-        return result
+    @cached_property
+    def _late(self) -> _Late:
+        return _Late(self._dry, self._clock, self._emitter, self._listener, self._hearing, self._fmt, self._seed)
 
     def _reflections(self, first: int, last: int) -> list[EarlyReflections]:
         """Those of the legs that are heard at the samples."""

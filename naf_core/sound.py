@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from scipy import fft, signal
+from scipy import fft
 
 from naf_core.bands import BAND_EDGES_HZ, N_BANDS, a_weighting
 from naf_core.errors import UserError
@@ -284,7 +284,9 @@ class PeakMeter:
 @cache
 def _between() -> np.ndarray:
     """What takes samples, some at both ends beside, to the three places after each: (samples, places) float32."""
-    taps = 4.0 * signal.firwin(8 * _PEAK_TAPS + 1, 0.25, window=("kaiser", 5.0)).astype(np.float32)
+    place = np.arange(-4 * _PEAK_TAPS, 4 * _PEAK_TAPS + 1)
+    taps = np.sinc(0.25 * place) * np.kaiser(len(place), 5.0)
+    taps = (4.0 * taps / taps.sum()).astype(np.float32)
     result = np.zeros((_PEAK_BLOCK + 2 * _PEAK_TAPS, _PEAK_BLOCK, 3), np.float32)
     for place in range(_PEAK_BLOCK):
         for phase in (1, 2, 3):

@@ -11,6 +11,11 @@ from numpy.lib import format as npy
 
 from naf_core.errors import UserError
 
+# What is heard of an emitter, in the order of its stem.
+PARTS = ("direct", "early", "late")
+# The same in groups that are rendered each by itself and take about as long.
+GROUPS = ("direct", "early"), ("late",)
+
 BLOCK = 1 << 17  # samples that are read at a time
 _HEADER = 128  # bytes
 
@@ -78,14 +83,17 @@ class StemFile:
 
     def blocks(self, length: int | None = None) -> Iterator[np.ndarray]:
         """All samples in order, (BLOCK, parts, channels) float32, the last block shorter; silence up to ``length``."""
-        length, size = self.length if length is None else length, self.parts * self.channels
+        length = self.length if length is None else length
+        for first in range(0, length, BLOCK):
+            yield self.read(first, min(first + BLOCK, length))
+
+    def read(self, first: int, last: int) -> np.ndarray:
+        """Samples ``first`` up to ``last``, (last - first, parts, channels) float32; silence after the last of all."""
+        count, size = max(min(last, self.length) - first, 0), self.parts * self.channels
         with self.path.open("rb") as file:
-            file.seek(self._start)
-            for first in range(0, length, BLOCK):
-                known = min(max(self.length - first, 0), BLOCK)
-                count = min(length - first, BLOCK)
-                samples = np.fromfile(file, "<f4", min(known, count) * size).reshape(-1, self.parts, self.channels)
-                yield np.pad(samples, ((0, count - len(samples)), (0, 0), (0, 0)))
+            file.seek(self._start + 4 * first * size)
+            samples = np.fromfile(file, "<f4", count * size).reshape(-1, self.parts, self.channels)
+        return np.pad(samples, ((0, last - first - len(samples)), (0, 0), (0, 0)))
 
 
 def _header(shape: tuple[int, ...]) -> bytes:

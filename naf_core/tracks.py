@@ -16,9 +16,8 @@ from naf_core.formats import Format
 from naf_core.job import Job
 from naf_core.layouts import loudness_weights
 from naf_core.mixing import Balance, MixMeter, part_gains
-from naf_core.render import PARTS
 from naf_core.sound import FULL_SCALE_SPL, SoundWriter
-from naf_core.stemfile import StemFile
+from naf_core.stemfile import PARTS, StemFile
 
 SUBTYPES = {"16": "PCM_16", "24": "PCM_24", "float": "FLOAT"}
 
