@@ -168,19 +168,22 @@ def _face_widths(
     tangent: np.ndarray,
 ) -> np.ndarray:
     """How far (N, 2) in m the flat patch of each of ``faces`` (N, 2) reaches from its edge along ``tangent``."""
-    by_patch = np.argsort(patch, kind="stable")
-    bounds = np.searchsorted(patch[by_patch], np.arange(patch.max(initial=-1) + 2))
+    # The points of each patch, each once.
+    count = max(len(points), 1)
+    own = np.unique(np.repeat(patch, corners.shape[1]) * np.int64(count) + corners.ravel())
+    of, point = np.divmod(own, count)
+    bounds = np.searchsorted(of, np.arange(patch.max(initial=-1) + 2))
     wanted = patch[faces].ravel()
     origin, towards = np.repeat(start, 2, axis=0), tangent.reshape(-1, 3)
     width = np.zeros(len(wanted))
     order = np.argsort(wanted, kind="stable")
     groups = np.split(order, np.flatnonzero(np.diff(wanted[order])) + 1) if len(order) else []
+    base = _dot(origin, towards)
     for rows in groups:
-        mine = by_patch[bounds[wanted[rows[0]]] : bounds[wanted[rows[0]] + 1]]
-        seen = points[np.unique(corners[mine])]
-        for part in np.array_split(rows, len(rows) * len(seen) // 4_000_000 + 1):
-            reach = towards[part] @ seen.T - _dot(origin[part], towards[part])[:, None]
-            width[part] = reach.max(axis=1)
+        mine = wanted[rows[0]]
+        seen = points[point[bounds[mine] : bounds[mine + 1]]]
+        for part in np.array_split(rows, len(rows) * len(seen) // 4_000_000 + 1) if len(rows) > 1 else [rows]:
+            width[part] = (towards[part] @ seen.T).max(axis=1) - base[part]
     return width.reshape(-1, 2)
 
 

@@ -13,7 +13,9 @@ import soundfile
 
 from naf_core.bake import run
 from naf_core.job import Job
+from naf_core.renderers import Renderers
 from naf_core.scene import Emitter, Listener, Trajectory
+from naf_core.threads import process_count
 from tests.fake_field import DiffuseField, boxes
 
 RATE, FPS = 16_000, 24.0
@@ -44,7 +46,8 @@ def main(folder: Path, minutes: float) -> None:
         reflections=2,
         loudness=-23.0,
     )
-    run(job, lambda event: None, DiffuseField.scan)
+    with Renderers(process_count()) as renderers:
+        run(job, lambda event: None, DiffuseField.scan, renderers)
 
 
 if __name__ == "__main__":

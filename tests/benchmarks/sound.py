@@ -18,9 +18,11 @@ from naf_core.carriers import Carriers
 from naf_core.clock import Clock, Held
 from naf_core.field import Field
 from naf_core.job import Job
+from naf_core.renderers import Renderers
 from naf_core.response import FRAME_EDGES, EnergyResponse, empty_response
 from naf_core.reverb import Reverberation, ring_out
 from naf_core.scene import Emitter, Listener, Trajectory
+from naf_core.threads import process_count
 from tests.benchmarks.figure import Figure
 from tests.benchmarks.process import measure
 from tests.fake_field import DiffuseField, boxes
@@ -36,20 +38,21 @@ Seconds = Callable[..., float]  # how long some work takes
 def sound_figures(job: Job, field: Field, seconds: Seconds, root: Path) -> Iterator[Figure]:
     """All of them; ``job`` and ``field`` are those of the demo, ``seconds`` measures time.
 
-    A bake is warm where the process runs and the scene was scanned for a map: all else, from what bends the first sound
-    to the files, is done within the time that is measured, and nothing was rendered before.
+    A bake is warm where its processes run, after another shot, and the scene was scanned for a map: all else, from what
+    bends the first sound to the files, is done within the time that is measured, and nothing was rendered before.
     """
     with tempfile.TemporaryDirectory(prefix="sound-") as name:
         folder = Path(name)
         mapped = replace(job, kind="map", output=folder / "map", cache=folder / "cache")
         run(mapped, lambda event: None, lambda *_, **__: field)  # keeps the scan for the bake, as a map does
         warm = replace(mapped, kind="bake", output=folder / "warm", map=None)
-        took = seconds(lambda: run(warm, lambda event: None))
+        walk = walking_job(folder, WALK)
+        with Renderers(process_count()) as renderers:
+            took = seconds(lambda: run(walk, lambda event: None, DiffuseField.scan, renderers))
+            yield Figure("walk with 4 emitters, of its duration", took / WALK, "", 1.0, f"{WALK:g} s, binaural")
+            took = seconds(lambda: run(warm, lambda event: None, renderers=renderers))
         note = f"{len(job.emitters)} emitters, {job.duration:g} s, {job.format}"
         yield Figure("demo bake, warm, of its duration", took / job.duration, "", 0.2, note)
-        walk = walking_job(folder, WALK)
-        took = seconds(lambda: run(walk, lambda event: None, DiffuseField.scan))
-        yield Figure("walk with 4 emitters, of its duration", took / WALK, "", 1.0, f"{WALK:g} s, binaural")
         yield static_figure(seconds)
         command = [sys.executable, "-m", "tests.benchmarks.long_shot", folder, str(LONG)]
         shot = measure(command, os.environ, root, TIMEOUT)
