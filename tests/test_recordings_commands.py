@@ -68,7 +68,7 @@ def test_pictures_are_drawn_of_what_was_answered(tmp_path: Path, monkeypatch: py
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == ["decays.png", "maps.png", "spectrograms_0.png"]
     assert all(is_picture(path) for path in tmp_path.iterdir())
-    pictures.save_features(tmp_path / "features.png", Coordinates(), whole.listeners, BOX)
+    pictures.save_features(tmp_path / "features.png", Coordinates(), whole.listeners, BOX, "places")
     assert is_picture(tmp_path / "features.png")
 
 
@@ -137,6 +137,8 @@ def test_from_a_folder_to_a_table(
         (["train", "dechorate", "--epochs", "9", "--output", "x"], "leave --epochs out"),
         (["train", "dechorate", "--method", "naf", "--epochs", "0", "--output", "x"], "0 epochs"),
         (["export", "none.field", "--output", "x"], "none.field"),
+        (["import", "none", "--sample-rate", "0", "--output", "x.h5"], "sample rate is 0 Hz"),
+        (["train", "dechorate", "--seed", "-1", "--output", "x"], "seed is -1"),
     ],
 )
 def test_errors_are_said_in_one_line(
@@ -146,6 +148,54 @@ def test_errors_are_said_in_one_line(
     assert main(["recordings", *words]) == 1
     error = capsys.readouterr().err
     assert said in error and error.count("\n") == 1 and not list(tmp_path.iterdir())
+
+
+def test_what_was_trained_is_pictured_and_exported_as_documented(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made, field, drawn = tmp_path / "room.h5", tmp_path / "room.field", tmp_path / "drawn"
+    files.save(room(8).at_rate(48_000), made)
+    assert main(["recordings", "train", str(made), "--hold-out", "3", "--output", str(field)]) == 0
+    assert main(["recordings", "plot", str(made), str(field), "--hold-out", "3", "--output", str(drawn)]) == 0
+    assert len([path for path in drawn.iterdir() if path.name.startswith("spectrograms")]) == 3
+    assert all(is_picture(path) for path in drawn.iterdir())
+    assert main(["recordings", "export", str(field), "--output", str(tmp_path / "blender.field")]) == 0
+    assert (tmp_path / "blender.field").stat().st_size < field.stat().st_size
+    capsys.readouterr()
+    files.save(room(8).lasting(0.2), made)
+    assert main(["recordings", "plot", str(made), str(field), "--output", str(drawn)]) == 1
+    assert "of another length" in capsys.readouterr().err
+    for path in (made, made / "inside"):
+        assert main(["recordings", "compare", str(made), "--methods", "nearest", "--test", "2", "--output", str(path)])
+        assert "cannot be made a folder" in capsys.readouterr().err
+
+
+def test_a_published_field_is_not_exported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "field"
+    save_file({"mean": np.zeros(3, np.float32)}, str(path), {"format": f"{PUBLISHED_FORMAT} 1"})
+    assert main(["recordings", "export", str(path), "--output", str(tmp_path / "x")]) == 1
+    assert "Blender does not take" in capsys.readouterr().err
+
+
+def test_who_stops_a_command_sees_no_traceback(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(name: str) -> RecordingSet:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(commands, "read_set", stop)
+    assert main(["recordings", "train", "room.h5", "--output", "x"]) == 130
+    assert capsys.readouterr().err.strip() == "naf_core: stopped."
+
+
+def test_sofa_files_are_looked_at_wherever_they_are_read(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silent = room(6)
+    silent.responses[2] = 0.0
+    monkeypatch.setattr(commands, "read_sofa", lambda name: silent)
+    assert commands.read_set("room.SOFA") is silent
+    assert "Response 2 is silent" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["h5py", "scipy"])

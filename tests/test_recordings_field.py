@@ -176,6 +176,11 @@ def test_what_is_learned_survives_its_file_which_is_small(learned: RecordingsFie
 def test_too_few_recordings_are_refused_and_fitting_can_be_cancelled() -> None:
     with pytest.raises(UserError, match="1 recording: give 2"):
         RecordingsField().fit(a_set(1, seed=0))
+    one = a_set(4, seed=0)[np.zeros(3, int)]
+    with pytest.raises(UserError, match="All 3 recordings of made up are of one place"):
+        RecordingsField().fit(one)
+    with pytest.raises(UserError, match="ends before the direct sound"):
+        RecordingsField().fit(a_set(4, seed=0).lasting(0.002))
 
     class Cancelled(Exception):
         pass

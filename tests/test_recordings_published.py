@@ -126,6 +126,11 @@ def test_files_that_are_something_else_are_refused(tmp_path: Path) -> None:
         PublishedNaf.load(path)
     with pytest.raises(UserError, match="22050"):
         method.fit(replace(a_set(), sample_rate=48_000))
+    with pytest.raises(UserError, match="of one place"):
+        method.fit(a_set()[np.zeros(3, int)])
+    path.write_bytes(whole.replace(b"published NAF 1", b"published NAF 9"))
+    with pytest.raises(UserError, match="of this version"):
+        PublishedNaf(checkpoint=path, **settings).fit(a_set())
     with pytest.raises(UserError, match="no phase"):
         PublishedNaf(phase="none")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import permutations
 
 import numpy as np
@@ -11,7 +11,7 @@ from naf_core.measured import find_direct
 from naf_core.recordings.recordingset import RecordingSet, direct_found, places
 
 _SILENT = 1e-4  # of the loudest response
-_CLIPPED = 4  # samples at the peak, one after the other
+_CLIPPED, _TOPS = 4, 8  # samples at the peak, one after the other, or anywhere
 _ALIKE = 1e-4  # relative difference below which two responses are one file
 _FEET = 0.3048  # m
 _FIT = 0.6  # a scale or an order of axes that leaves less than this share of the error is suspected
@@ -19,14 +19,15 @@ _MISPLACED = 0.5  # m by which the direct sound may miss its distance
 _SHADOW = 1.0  # dB by which the ear that is turned to the source may be quieter
 _TIGHT = 0.3  # m: delays that fit distances so well hold them
 _LEAST = 5  # responses, for what is read from many
+_LOWEST = 2.5  # m: something stands lower than that in most rooms
 
 
 def suspicions(recordings: RecordingSet, names: Sequence[str] | None = None) -> list[str]:
     """Sentences on what looks wrong, each with the remedy; none where nothing does.
 
-    Looks for silent and clipped responses, the same response at two places, channels swapped, positions in feet, axes
-    swapped, single positions that the delay contradicts, and sets of one place. ``names`` (N,) are those of the files,
-    where there are any.
+    Looks for silent responses, the same response at two places, channels swapped, positions in feet, axes swapped,
+    single positions that the delay contradicts, responses that end too soon, and sets of one place. ``names`` (N,) are
+    those of the files, where there are any. `clipped` looks at what was not resampled yet.
     """
     names = np.array([f"Response {row}" for row in range(len(recordings))] if names is None else names)
     peaks = np.abs(recordings.responses).max(axis=2)
@@ -41,19 +42,27 @@ def suspicions(recordings: RecordingSet, names: Sequence[str] | None = None) -> 
 def _levels(recordings: RecordingSet, heard: np.ndarray, names: np.ndarray) -> Iterator[str]:
     if not heard.all():
         yield f"{_listed(names[~heard])} silent in a channel: record again, or leave out."
-    rows = [row for row, response in enumerate(recordings.responses) if any(map(_is_clipped, response))]
-    if rows:
-        yield f"{_listed(names[rows])} clipped: the peak stays at one value. Record again with less gain."
+
+
+def clipped(responses: Iterable[np.ndarray], names: Sequence[str]) -> list[str]:
+    """A sentence on those ``responses`` (channels, samples), as they were recorded, that are clipped; or none.
+
+    At another sample rate the flat tops would no longer be flat. ``names`` are those of the files.
+    """
+    rows = [row for row, response in enumerate(responses) if any(map(_is_clipped, response))]
+    if not rows:
+        return []
+    return [f"{_listed(np.array(names)[rows])} clipped: the peak stays at one value. Record again with less gain."]
 
 
 def _is_clipped(samples: np.ndarray) -> bool:
-    """Whether the largest value is held for several samples."""
+    """Whether the largest value is held for several samples, or reached by many."""
     size = np.abs(samples)
     top = size >= 0.9999 * size.max(initial=0.0)
     if not size.any():
         return False
     same = np.convolve(top, np.ones(_CLIPPED), "valid")
-    return bool(same.max(initial=0.0) >= _CLIPPED)
+    return bool(same.max(initial=0.0) >= _CLIPPED or top.sum() >= _TOPS)
 
 
 def _repeated(recordings: RecordingSet, names: np.ndarray) -> Iterator[str]:
@@ -106,15 +115,17 @@ def _positions(recordings: RecordingSet, names: np.ndarray) -> Iterator[str]:
         return
     heard = direct_found(recordings) / recordings.sample_rate * recordings.speed_of_sound
     error = _scatter(heard, recordings.distances)
+    # What fits has to tell more of the delays than that they are all alike, as they are where they were cut off.
+    explained = _FIT * min(error, _scatter(heard, np.zeros(len(heard))))
     for scale, unit in ((_FEET, "feet"), (0.01, "centimetres"), (0.001, "millimetres"), (0.0254, "inches")):
         if _absolute(heard, scale * recordings.distances) < _FIT * _absolute(heard, recordings.distances) and (
-            _scatter(heard, scale * recordings.distances) < _FIT * error
+            _scatter(heard, scale * recordings.distances) < explained
         ):
             yield f"Positions seem to be in {unit}: delays fit {scale:g} times the distances. Convert them to metres."
             return
     if error > _TIGHT:
         best = min(permutations(range(3)), key=lambda axes: _scatter(heard, _with_axes(recordings, axes)))
-        if _scatter(heard, _with_axes(recordings, best)) < _FIT * error:
+        if _scatter(heard, _with_axes(recordings, best)) < explained:
             names = "".join("xyz"[axis] for axis in best)
             yield (
                 "Axes of emitters and listeners seem to be swapped: with the emitters'"
@@ -125,6 +136,15 @@ def _positions(recordings: RecordingSet, names: np.ndarray) -> Iterator[str]:
     across = np.ptp(np.concatenate([recordings.emitters, recordings.listeners]), axis=0)
     if np.ptp(height) > 3.0 and across[2] > 2.0 * max(min(across[:2]), 0.5):
         yield f"Positions span {across[2]:.1f} m in height and {min(across[:2]):.1f} m across: is z up, and in metres?"
+    if height.min() > _LOWEST and _absolute(heard, recordings.distances) > _TIGHT:
+        yield f"Nothing stands lower than {height.min():.1f} m: are positions in metres, and is the floor at 0?"
+    late = recordings.direct_samples >= recordings.responses.shape[-1]
+    if late.any():
+        yield (
+            f"{_listed(names[late])} too short for the distance: the direct sound comes after the end. Check the"
+            " position, or cut less off."
+        )
+        return
     offset = np.median(heard - recordings.distances)
     missed = np.abs(heard - recordings.distances - offset)
     if np.median(missed) > 0.5 * _MISPLACED:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,10 +22,11 @@ from naf_core.recordings.folder import COLUMNS, file_names, read_folder
 from naf_core.recordings.recordingset import RecordingSet, aligned, calibrated, split
 from naf_core.recordings.sofa import read_sofa
 from naf_core.recordings.spectrogram import RATE
+from naf_core.sound import SAMPLE_RATES
 
 if TYPE_CHECKING:
     from naf_core.recordings.compare import Answers, Maker
-    from naf_core.recordings.method import Method
+    from naf_core.recordings.method import Loaded, Method
     from naf_core.scene import Scene
 
 KNOWN_SETS = ("r3vival-000", "r3vival-100", "dechorate", "flat")
@@ -40,10 +42,15 @@ def main(arguments: Sequence[str]) -> int:
     """Run one command; returns 0 when done and 1 after an error that the message says how to mend."""
     options = _parser().parse_args(arguments)
     try:
+        if getattr(options, "seed", 0) < 0:
+            raise UserError(f"The seed is {options.seed}: give 0 or more.")
         options.run(options)
     except UserError as error:
         print(f"naf_core: {error.message}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("\nnaf_core: stopped.", file=sys.stderr)
+        return 130
     except ModuleNotFoundError as error:
         if error.name not in _NEEDED:
             raise
@@ -103,8 +110,10 @@ def _parser() -> argparse.ArgumentParser:
     one = command("plot", _plot, "picture what a trained field says of its room")
     one.add_argument("set", metavar="SET", help=which)
     one.add_argument("field", type=Path, metavar="FIELD")
+    one.add_argument("--hold-out", type=int, metavar="N", help="picture the places that train --hold-out left out")
     one.add_argument("--scene", type=Path, metavar="FILE", help="the room as a scene (.h5) or mesh, if there is one")
     one.add_argument("--output", type=Path, required=True, metavar="FOLDER")
+    one.add_argument("--seed", type=int, default=0, help="by which train held them out")
 
     one = command("export", _export, "write a field that Blender takes, without torch and without recordings")
     one.add_argument("field", type=Path, metavar="FIELD")
@@ -122,7 +131,16 @@ def read_set(name: str) -> RecordingSet:
         from naf_core.recordings.flat import flat
 
         return flat(FLAT_FOLDER, _progress("flat"))
-    return read_sofa(name) if name.lower().endswith(".sofa") else load(name)
+    if not name.lower().endswith(".sofa"):
+        return load(name)
+    found = read_sofa(name)
+    _say((*found.notes, *suspicions(found)))
+    return found
+
+
+def _say(sentences: Iterable[str]) -> None:
+    for sentence in sentences:
+        print(f"naf_core: {sentence}", file=sys.stderr)
 
 
 def makers(scene: Scene | None, seed: int, checkpoint: Path | None = None) -> dict[str, Maker]:
@@ -152,6 +170,9 @@ def published(seed: int, checkpoint: Path | None = None, epochs: int | None = No
 
 
 def _import(options: argparse.Namespace) -> None:
+    low, high = SAMPLE_RATES
+    if not low <= options.sample_rate <= high:
+        raise UserError(f"The sample rate is {options.sample_rate} Hz: set it between {low} and {high}.")
     if options.source.suffix.lower() == ".sofa":
         if options.positions is not None:
             raise UserError("A SOFA file has its own positions: leave --positions out.")
@@ -162,8 +183,7 @@ def _import(options: argparse.Namespace) -> None:
     if options.box is not None:
         found = replace(found, box=np.reshape(options.box, (2, 3)))
     found = replace(found, levels_known=not options.levels_lost)
-    for note in (*found.notes, *suspicions(found, names)):
-        print(f"naf_core: {note}", file=sys.stderr)
+    _say((*found.notes, *suspicions(found, names)))
     found = aligned(found) if options.align else found
     found = calibrated(found) if options.calibrate else found
     save(found, options.output)
@@ -189,8 +209,7 @@ def _train(options: argparse.Namespace) -> None:
             raise UserError("Ours is found in closed form, not in epochs: leave --epochs out.")
         method = RecordingsField(_scene(options), seed=options.seed)
     method.fit(found, _progress(method.name))
-    for note in getattr(method, "notes", ()):
-        print(f"naf_core: {note}", file=sys.stderr)
+    _say(getattr(method, "notes", ()))
     method.save(options.output)
     print(
         f"{options.output}: {method.name}, learned from {len(found)} responses, {options.output.stat().st_size} bytes"
@@ -214,6 +233,7 @@ def _compare(options: argparse.Namespace) -> None:
     folds = leave_one_out(found) if options.leave_one_out else [split(found, options.test, options.seed)]
     if options.learn:
         folds = [(fewer(train, options.learn, options.seed), test) for train, test in folds]
+    _make_folder(options.output)
     rows, answers = compare(folds, chosen, _named_progress)
     notes = (*found.notes, *said(answers))
     save_table(rows, options.output, notes)
@@ -254,7 +274,7 @@ def save_pictures(
             _features(folder, method, train, scene)
 
 
-def _features(folder: Path, method: object, recordings: RecordingSet, scene: Scene | None) -> None:
+def _features(folder: Path, method: Method, recordings: RecordingSet, scene: Scene | None) -> None:
     """Picture and probe of learned features, where the room's walls are known."""
     from naf_core.recordings.pictures import save_features
     from naf_core.recordings.probing import linear_probe, places_of
@@ -264,16 +284,17 @@ def _features(folder: Path, method: object, recordings: RecordingSet, scene: Sce
         print("naf_core: no features are pictured: the room is not known. Name it with --scene.", file=sys.stderr)
         return
     places = places_of(recordings)
+    title = f"{method.name}, features of {len(places)} places"
     try:
         probe = linear_probe(method, places, room)
+        title += (
+            f"; distances to walls from them by ridge regression: R² {probe.r2:.3f}, {probe.error:.2f} m off"
+            f" (from coordinates: {probe.r2_position:.3f}, {probe.error_position:.2f} m)"
+        )
+        print(title)
+        save_features(folder / "features.png", method, places, room, title)
     except UserError as error:
         print(f"naf_core: {error.message}", file=sys.stderr)
-        return
-    save_features(folder / "features.png", method, places, room)
-    print(
-        f"Distances to walls from features, {probe.places} places: R² {probe.r2:.3f}, error {probe.error:.2f} m"
-        f" (from coordinates: R² {probe.r2_position:.3f}, {probe.error_position:.2f} m)"
-    )
 
 
 def _plot(options: argparse.Namespace) -> None:
@@ -282,17 +303,32 @@ def _plot(options: argparse.Namespace) -> None:
 
     scene = _scene(options)
     method = load_field(options.field, scene)
-    found = read_set(options.set).at_rate(RATE)
-    where = found.emitters, found.listeners, found.rotations
+    found = read_set(options.set).at_rate(method.sample_rate)
+    train, test = split(found, options.hold_out, options.seed) if options.hold_out else (found, found)
+    where = test.emitters, test.listeners, test.rotations
     logarithms = method.log_magnitudes(*where) if isinstance(method, GivesLogMagnitudes) else np.zeros(0)
     responses = method.respond(*where)
-    if responses.shape != found.responses.shape:
-        raise UserError(f"{options.field} was learned from responses of another length or rate than {options.set}.")
-    save_pictures(options.output, found, found, {method.name: Answers(method, responses, logarithms)}, scene)
+    if responses.shape != test.responses.shape:
+        raise UserError(
+            f"{options.field} was learned from responses of another length or other channels than those of"
+            f" {options.set}: name the set that it was learned from."
+        )
+    _make_folder(options.output)
+    save_pictures(options.output, test, train, {method.name: Answers(method, responses, logarithms)}, scene)
     print(f"Pictures: {options.output}")
 
 
-def load_field(path: Path, scene: Scene | None = None) -> Method:
+def _make_folder(folder: Path) -> None:
+    """Make the folder of results before anything is computed for it; raises UserError where it cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder} cannot be made a folder ({error}): choose another.") from error
+    if not os.access(folder, os.W_OK):
+        raise UserError(f"{folder} cannot be written into: choose another folder.")
+
+
+def load_field(path: Path, scene: Scene | None = None) -> Loaded:
     """The method that ``train`` saved at ``path``: ours, or the published field.
 
     Raises UserError when it is neither, or of another version.
@@ -323,6 +359,11 @@ def _is_published(path: Path) -> bool:
 def _export(options: argparse.Namespace) -> None:
     from naf_core.recorded import RecordedField
 
+    if _is_published(options.field):
+        raise UserError(
+            f"{options.field} is a published field, which Blender does not take: export what train learns without"
+            " --method naf."
+        )
     field = RecordedField.load(options.field)
     field.save(options.output)
     print(f"{options.output}: {options.output.stat().st_size} bytes; choose it in Blender as the field of a scene")

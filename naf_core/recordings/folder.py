@@ -10,6 +10,7 @@ import soundfile
 import soxr
 
 from naf_core.errors import UserError
+from naf_core.recordings.checks import clipped
 from naf_core.recordings.recordingset import LONGEST, MOST_CHANNELS, MOST_SAMPLES, RecordingSet
 from naf_core.sound import SAMPLE_RATES
 
@@ -28,7 +29,7 @@ def read_folder(folder: str | Path, table: str | Path, sample_rate: int = 48_000
     """
     folder, table = Path(folder), Path(table)
     rows = _rows(table)
-    samples, converted = [], set()
+    samples, converted, notes = [], set(), []
     for number, row in enumerate(rows):
         path = folder / row["file"]
         if not path.resolve().is_relative_to(folder.resolve()):
@@ -39,6 +40,7 @@ def read_folder(folder: str | Path, table: str | Path, sample_rate: int = 48_000
                 f"{path.name} has {sound.shape[1]} channels and the first file {samples[0].shape[0]}:"
                 " import files of each kind apart."
             )
+        notes += clipped([sound.T], [row["file"]])
         if rate != sample_rate:
             converted.add(rate)
             # A response is scaled as in RecordingSet.at_rate: its spectrum keeps its level.
@@ -51,7 +53,6 @@ def read_folder(folder: str | Path, table: str | Path, sample_rate: int = 48_000
     if longest * len(samples) * samples[0].shape[0] > MOST_SAMPLES:
         raise UserError(f"The longest file in {folder} makes the set too large: cut it.")
     responses = np.stack([np.pad(part, ((0, 0), (0, longest - part.shape[1]))) for part in samples])
-    notes = []
     if converted:
         notes.append(f"Files at {', '.join(map(str, sorted(converted)))} Hz were converted to {sample_rate} Hz.")
     if len(lengths) > 1:
@@ -82,7 +83,9 @@ def _rows(table: Path) -> list[dict[str, str]]:
             reader = csv.DictReader(file)
             missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
             if missing:
-                raise UserError(f"{table.name} has no column {', '.join(missing)}: the header is {','.join(COLUMNS)}.")
+                raise UserError(
+                    f"{table.name} has no column {', '.join(missing)}: the header is {','.join(COLUMNS)}, with commas."
+                )
             rows = [row for row, _ in zip(reader, range(_MOST_ROWS + 1), strict=False)]
     except (UnicodeDecodeError, csv.Error, OSError) as error:
         raise UserError(f"{table.name} cannot be read as CSV in UTF-8: {error}") from error

@@ -32,6 +32,12 @@ class Method(Protocol):
         """Bytes that have to be kept to answer."""
 
 
+class Loaded(Method, Protocol):
+    """A method that was read from its file, whose responses have ``sample_rate`` Hz."""
+
+    sample_rate: int
+
+
 @runtime_checkable
 class GivesLogMagnitudes(Protocol):
     """A method that knows log-magnitudes better than those of one waveform, whose fine structure is drawn."""

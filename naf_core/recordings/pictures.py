@@ -16,7 +16,7 @@ from naf_core.recordings.measures import level_free_logarithms, spectrogram_of
 from naf_core.recordings.method import GivesFeatures, Method
 from naf_core.recordings.probing import neighbourhoods, wall_distances
 from naf_core.recordings.recordingset import RecordingSet
-from naf_core.recordings.spectrogram import FLOOR, HOP, RATE
+from naf_core.recordings.spectrogram import FLOOR, HOP
 from naf_core.scene import Scene
 
 _DPI = 100
@@ -45,9 +45,9 @@ def save_spectrograms(path: Path, recordings: RecordingSet, answers: dict[str, A
     axes = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True).ravel()
     for axis in axes[len(shown) :]:
         axis.set_axis_off()
-    image = None
+    image, rate = None, recordings.sample_rate
     for axis, (name, values) in zip(axes, shown.items(), strict=False):
-        extent = (0.0, values.shape[-1] * HOP / RATE, 0.0, 0.5e-3 * RATE)
+        extent = (0.0, values.shape[-1] * HOP / rate, 0.0, 0.5e-3 * rate)
         image = axis.imshow(
             values[0, 0] * _DECIBEL, origin="lower", aspect="auto", extent=extent, vmin=low, vmax=high, cmap="magma"
         )
@@ -64,10 +64,10 @@ def save_decays(path: Path, recordings: RecordingSet, answers: dict[str, Answers
     figure = Figure(figsize=(3.2 * len(rows), 3.0), dpi=_DPI, layout="constrained")
     axes = figure.subplots(1, len(rows), squeeze=False, sharey=True)[0]
     for axis, row in zip(axes, rows, strict=True):
-        direct = int(recordings.direct_samples[row])
+        direct, rate = int(recordings.direct_samples[row]), recordings.sample_rate
         for name, given in answers.items():
-            _draw_decay(axis, given.responses[row, 0], direct, name, linewidth=1.0)
-        _draw_decay(axis, recordings.responses[row, 0], direct, "recorded", color="black", linewidth=1.8)
+            _draw_decay(axis, given.responses[row, 0, direct:], rate, name, linewidth=1.0)
+        _draw_decay(axis, recordings.responses[row, 0, direct:], rate, "recorded", color="black", linewidth=1.8)
         axis.set_title(f"{recordings.distances[row]:.2f} m apart", fontsize=8)
         axis.set_xlabel("s after the direct sound", fontsize=8)
         axis.set_ylim(_LOWEST, 1.0)
@@ -77,19 +77,20 @@ def save_decays(path: Path, recordings: RecordingSet, answers: dict[str, Answers
     _save(figure, path)
 
 
-def _draw_decay(axis: Axes, response: np.ndarray, direct: int, name: str, **style: object) -> None:
-    power = np.square(response[direct:].astype(np.float64))
-    decay = fit_decay(power, RATE)
+def _draw_decay(axis: Axes, response: np.ndarray, sample_rate: int, name: str, **style: object) -> None:
+    """Draw the decay of a ``response`` (n,) from its direct sound on."""
+    power = np.square(response.astype(np.float64))
+    decay = fit_decay(power, sample_rate)
     if decay is not None:
-        curve = schroeder(power, RATE, decay)
+        curve = schroeder(power, sample_rate, decay)
         level = 10.0 * np.log10(np.maximum(curve / curve[0], 1e-12))
-        axis.plot(np.arange(len(curve)) / RATE, level, label=name, **style)
+        axis.plot(np.arange(len(curve)) / sample_rate, level, label=name, **style)
 
 
 def save_maps(path: Path, methods: dict[str, Method], recordings: RecordingSet) -> None:
-    """Loudness over the floor, one picture a method: where the listener stands or, with few listeners, the emitter.
+    """Level over the floor, one picture a method: where the listener stands or, with few listeners, the emitter.
 
-    The other end (star) stays where the first recording has it. Dots are places of recordings.
+    In dB over the direct sound at 1 m. The other end stays where the first recording has it.
     """
     ends = recordings.emitters, recordings.listeners
     many = [len(np.unique(np.round(end, 2), axis=0)) for end in ends]
@@ -108,18 +109,27 @@ def save_maps(path: Path, methods: dict[str, Method], recordings: RecordingSet) 
         each = time.perf_counter() - start  # slow ones get a coarser map
         points, shape, extent = _floor(recordings, height, int(np.clip(_MAP_SECONDS / each, *_MAP_POINTS)))
         maps[name] = levels(method, points).reshape(shape)
-    figure = Figure(figsize=(3.6 * len(maps) + 0.6, 2.6), dpi=_DPI, layout="constrained")
-    axes = figure.subplots(1, len(maps), squeeze=False)[0]
+    figure = Figure(figsize=(max(3.6 * len(maps) + 0.6, 5.0), 3.1), dpi=_DPI, layout="constrained")
+    axes = figure.subplots(1, len(maps), squeeze=False, sharey=True)[0]
     low, high = np.percentile(np.concatenate([values.ravel() for values in maps.values()]), [2, 98])
-    image = None
+    image, (fixed, what) = None, (("listener", "emitter"), ("emitter", "listener"))[moving]
     for axis, (name, values) in zip(axes, maps.items(), strict=True):
         image = axis.imshow(values, origin="lower", extent=extent, vmin=low, vmax=high, cmap="viridis")
-        axis.plot(*ends[moving][:, :2].T, ".", color="white", markersize=2)
-        axis.plot(*still[:2], "*", color="red", markersize=9)
+        axis.plot(*ends[moving][:, :2].T, "o", color="white", markeredgecolor="black", markersize=3, label=what)
+        axis.plot(*still[:2], "*", color="red", markersize=9, label=fixed)
         axis.set_title(name, fontsize=8)
+        axis.set_xlabel("x in m", fontsize=8)
         axis.tick_params(labelsize=7)
-    what = ("emitter", "listener")[moving]
-    figure.colorbar(image, ax=list(axes), label=f"dB, by place of the {what}")
+    axes[0].set_ylabel("y in m", fontsize=8)
+    figure.legend(
+        *axes[0].get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=2,
+        fontsize=7,
+        title_fontsize=7,
+        title=f"recorded places; level for a {what} at {height:.1f} m",
+    )
+    figure.colorbar(image, ax=list(axes)).set_label("dB over the direct sound at 1 m", fontsize=8)
     _save(figure, path)
 
 
@@ -143,17 +153,20 @@ def _floor(recordings: RecordingSet, height: float, most: int) -> tuple[np.ndarr
 
 
 def save_features(
-    path: Path, method: GivesFeatures, points: np.ndarray, room: Scene | np.ndarray, seed: int = 0
+    path: Path, method: GivesFeatures, points: np.ndarray, room: Scene | np.ndarray, title: str, seed: int = 0
 ) -> None:
     """Features of places in a plane by t-SNE, coloured by x, by y and by the distance to the nearest wall."""
     plane = neighbourhoods(method.features(points), seed)
     colours = {"x in m": points[:, 0], "y in m": points[:, 1]}
     colours["nearest wall in m"] = wall_distances(points, room).min(axis=1)
-    figure = Figure(figsize=(10.0, 3.0), dpi=_DPI, layout="constrained")
+    figure = Figure(figsize=(10.0, 3.3), dpi=_DPI, layout="constrained")
+    figure.suptitle(title, fontsize=8)
     for axis, (name, values) in zip(figure.subplots(1, 3), colours.items(), strict=True):
         dots = axis.scatter(*plane.T, c=values, s=10, cmap="viridis")
         axis.set_xticks([])
         axis.set_yticks([])
+        axis.set_xlabel("t-SNE 1", fontsize=8)
+        axis.set_ylabel("t-SNE 2", fontsize=8)
         figure.colorbar(dots, ax=axis, label=name)
     _save(figure, path)
 

@@ -181,6 +181,15 @@ def places(recordings: RecordingSet) -> np.ndarray:
     return np.argsort(np.argsort(first))[number.ravel()]
 
 
+def check_places(recordings: RecordingSet) -> None:
+    """Raise UserError where ``recordings`` are all of one place, from which nothing is learned of others."""
+    if not places(recordings).any():
+        raise UserError(
+            f"All {len(recordings)} recordings of {recordings.name} are of one place, from which nothing is learned of"
+            " others: record more positions."
+        )
+
+
 def split(recordings: RecordingSet, test: int, seed: int) -> tuple[RecordingSet, RecordingSet]:
     """Training and test part, with ``test`` places held out by ``seed``; all responses of a place stay together.
 

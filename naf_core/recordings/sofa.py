@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 
 from naf_core.errors import UserError
+from naf_core.recordings.checks import clipped
 from naf_core.recordings.files import read_responses
 from naf_core.recordings.recordingset import MOST_CHANNELS, MOST_SAMPLES, RecordingSet
 from naf_core.store import DAMAGE, read_array
@@ -82,15 +83,17 @@ def _read(file: h5py.File, name: str) -> RecordingSet:
                 rows += [(measurement, e, [r], heads[measurement, r]) for r in range(receivers)]
             else:
                 rows.append((measurement, e, list(range(receivers)), listener[measurement]))
+    heard = np.stack([responses[m, r, e] for m, e, r, _ in rows])
     return RecordingSet(
         name,
         "simulated" if "computed" in _text(file, "Comment", "").lower() else "measured",
         int(rate[0]),
-        np.stack([responses[m, r, e] for m, e, r, _ in rows]),
+        heard,
         np.stack([sources[m, e] for m, e, _, _ in rows]),
         np.stack([place for *_, place in rows]),
         np.stack([frames[m] for m, *_ in rows]),
         np.stack([facings[m, e] for m, e, _, _ in rows]),
+        notes=tuple(clipped(heard, [f"Response {row}" for row in range(len(heard))])),
     )
 
 
