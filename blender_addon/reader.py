@@ -10,6 +10,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 
+from naf_core.clip import WHOLE
 from naf_core.errors import UserError
 from naf_core.scene import Emitter, Listener, Scene
 from naf_core.states import States, same_room
@@ -17,7 +18,7 @@ from naf_core.states import States, same_room
 from .changes import Course, course_of
 from .geometry import SceneReading, metres_per_unit, read_scene
 from .motion import camera_at, cameras_of, read_motion
-from .speakers import cone_of, sound_file, speakers_of, starts_of, with_sound
+from .speakers import cone_of, plays_of, sound_file, speakers_of, with_sound
 from .surfaces import AcousticChoice, material_of
 from .visibility import as_rendered, in_view
 
@@ -115,14 +116,16 @@ def read(
 
     emitters = []
     for item, path, volume, pitch in zip(speakers, motion.paths, motion.volumes, motion.pitches, strict=True):
-        starts = starts_of(item, frames[0], len(frames), fps, warnings)
-        if not volume.any() or not starts:
+        plays = plays_of(item, frames[0], len(frames), fps, warnings)
+        if not volume.any() or not plays:
             message = f"The Speaker “{item.name}” is muted, hidden or at volume 0 throughout and left out."
             warnings.append((message, item.name))
             continue
         cone = cone_of(item, warnings)
         sound = sound_file(item, folder)
-        emitters.append(Emitter(item.name, path, sound, starts, volume, item.acoustics.level, cone, pitch))
+        starts, clips = zip(*plays, strict=True)
+        clips = clips if any(clip != WHOLE for clip in clips) else ()
+        emitters.append(Emitter(item.name, path, sound, starts, volume, item.acoustics.level, cone, pitch, clips))
     if not emitters:
         span = f"frame {frames[0]}" if len(frames) == 1 else f"frames {frames[0]} to {frames[-1]}"
         raise UserError(

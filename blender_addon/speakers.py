@@ -9,6 +9,7 @@ from pathlib import Path
 
 import bpy
 
+from naf_core.clip import WHOLE, Clip
 from naf_core.directivity import Cone
 from naf_core.errors import UserError
 
@@ -67,13 +68,14 @@ def with_sound(speakers: Iterable[bpy.types.Object], warnings: Warnings) -> list
     return [item for item in speakers if item.data.sound is not None]
 
 
-def starts_of(
+def plays_of(
     item: bpy.types.Object, first_frame: int, n_frames: int, fps: float, warnings: Warnings
-) -> tuple[float, ...]:
-    """Seconds after ``first_frame`` at which the sound of a Speaker starts, sorted; empty where it is muted.
+) -> tuple[tuple[float, Clip], ...]:
+    """Seconds after ``first_frame`` at which the sound of a Speaker starts, sorted, and what of it; none where muted.
 
-    Blender starts the sound where an NLA sound strip starts, and plays it to its end whatever the strip's
-    length. Strips that were muted for playback by a bake count as sounding.
+    The sound starts where an NLA sound strip starts, and plays to its end whatever the strip's length, as in Blender,
+    unless the strip has a clip of its own, repeats, is scaled or runs backwards, which Blender's playback ignores.
+    Strips that were muted for playback by a bake count as sounding. Raises UserError on a strip out of range.
     """
     if not any(sound_strips(item)):
         warnings.append(
@@ -82,25 +84,39 @@ def starts_of(
                 item.name,
             )
         )
-        return (0.0,)
-    starts = [(strip.frame_start - first_frame) / fps for strip in heard_strips(item)]
+        return ((0.0, WHOLE),)
+    plays = []
     for strip in heard_strips(item):
-        if (strip.repeat, strip.scale, strip.use_reverse) != (1.0, 1.0, False):
+        clip = _clip_of(item, strip, fps)
+        plays.append(((strip.frame_start - first_frame) / fps, clip))
+        if clip != WHOLE:
             warnings.append(
                 (
-                    f"The sound strip “{strip.name}” of “{item.name}” repeats, runs backwards or at another speed, but"
-                    " Blender plays it once as it is: duplicate the strip, or set the pitch of the Speaker.",
+                    f"The sound strip “{strip.name}” of “{item.name}” has a clip start or end, repeats, runs backwards"
+                    " or at another speed: the bake follows it, but Blender's own playback does not.",
                     item.name,
                 )
             )
-    if starts and n_frames > 1 and min(starts) >= n_frames / fps:
+    plays.sort(key=lambda play: play[0])
+    if plays and n_frames > 1 and plays[0][0] >= n_frames / fps:
         warnings.append(
             (
                 f"The sound of “{item.name}” starts after the last frame: move its NLA strip to hear it.",
                 item.name,
             )
         )
-    return tuple(sorted(starts))
+    return tuple(plays)
+
+
+def _clip_of(item: bpy.types.Object, strip: bpy.types.NlaStrip, fps: float) -> Clip:
+    """What of a sound its NLA strip plays; raises UserError where the strip is out of range."""
+    begin, end = max(strip.action_frame_start, 0.0) / fps, max(strip.action_frame_end, 0.0) / fps
+    try:
+        return Clip(begin, end, strip.repeat, 1.0 / max(strip.scale, 1e-6), strip.use_reverse)
+    except UserError as error:
+        raise UserError(
+            f"The sound strip “{strip.name}” of “{item.name}” is out of range. {error.message}", item.name
+        ) from error
 
 
 def cone_of(item: bpy.types.Object, warnings: Warnings) -> Cone | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from naf_core.clip import Clip
 from naf_core.directivity import Cone
 from naf_core.errors import UserError
 from naf_core.fields import Fields
@@ -38,6 +39,8 @@ def write(file: h5py.File, room: States, emitters: Sequence[Emitter], listener: 
         group = file.create_group(f"emitters/{number}")
         _write_trajectory(group, emitter.trajectory)
         group["gain"], group["pitch"] = emitter.gain, emitter.pitch
+        if emitter.clips:
+            group["clips"] = [[c.begin, c.end, c.repeat, c.speed, float(c.backwards)] for c in emitter.clips]
         if emitter.cone is not None:
             values = (emitter.cone.inner, emitter.cone.outer, emitter.cone.outer_gain)
             group["cone"] = np.stack([np.broadcast_to(value, times.shape) for value in values], axis=1)
@@ -65,17 +68,29 @@ def read_trajectory(file: h5py.File, name: str, times: np.ndarray) -> Trajectory
 
 def read_emitter(file: h5py.File, number: int, entry: Fields, times: np.ndarray) -> Emitter:
     """An emitter by its number, with ``entry`` for what is text; raises UserError where a value is out of range."""
-    pitch = f"emitters/{number}/pitch"
+    pitch, starts = f"emitters/{number}/pitch", entry.numbers("starts", MAX_STARTS)
     return Emitter(
         name=entry.text("name"),
         trajectory=read_trajectory(file, f"emitters/{number}", times),
         sound=entry.text("sound"),
-        starts=entry.numbers("starts", MAX_STARTS),
+        starts=starts,
         gain=read_array(file, f"emitters/{number}/gain", (len(times),), MAX_FRAMES),
         level=entry.number("level"),
         cone=_read_cone(file, number, entry, times),
         pitch=read_array(file, pitch, (len(times),), MAX_FRAMES) if pitch in file else 1.0,
+        clips=_read_clips(file, number, entry, len(starts)),
     )
+
+
+def _read_clips(file: h5py.File, number: int, entry: Fields, count: int) -> tuple[Clip, ...]:
+    if f"emitters/{number}/clips" not in file:
+        return ()
+    values = read_array(file, f"emitters/{number}/clips", (count, 5), MAX_STARTS)
+    try:
+        return tuple(Clip(*map(float, row[:4]), bool(row[4])) for row in values)
+    except UserError as error:
+        name = entry.text("name")
+        raise UserError(f"A clip of “{name}” is out of range. {error.message}", name) from error
 
 
 def _read_cone(file: h5py.File, number: int, entry: Fields, times: np.ndarray) -> Cone | None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from naf_core.air import Air
 from naf_core.bands import N_BANDS
+from naf_core.clip import Clip
 from naf_core.directivity import Cone
 from naf_core.errors import UserError
 from naf_core.materials import Material
@@ -193,7 +194,8 @@ class Emitter:
     ``gain`` (T,) linear volume at the trajectory's times (0 is silent); ``level`` the A-weighted sound pressure
     level in dB at 1 m in the free field when the gain is 1 (0..150). ``pitch`` (T,) is how fast the sound plays
     (1/16..16), 2 an octave higher and in half the time. ``cone``, of one value or (T,), points along the
-    trajectory's forward axis, where the level is that at 1 m; None sends alike in all directions.
+    trajectory's forward axis, where the level is that at 1 m; None sends alike in all directions. ``clips`` say what
+    of the sound is played at each start; by default all of it, once.
     """
 
     name: str
@@ -204,6 +206,7 @@ class Emitter:
     level: float = 70.0
     cone: Cone | None = None
     pitch: np.ndarray | float = 1.0
+    clips: tuple[Clip, ...] = ()
 
     def __post_init__(self) -> None:
         gain = np.asarray(self.gain, dtype=np.float64)
@@ -214,6 +217,8 @@ class Emitter:
             raise UserError(f"The volume of “{self.name}” is negative or not a number.", self.name)
         if not np.isfinite(np.asarray(self.starts, dtype=np.float64)).all():
             raise UserError(f"A start of “{self.name}” is not a finite number of seconds.", self.name)
+        if len(self.clips) not in (0, len(self.starts)):
+            raise UserError(f"The clips of “{self.name}” are not given for each of its starts.", self.name)
         if not 0.0 <= self.level <= 150.0:
             raise UserError(f"The level of “{self.name}” is {self.level} dB: set it between 0 and 150.", self.name)
         if self.cone is not None and self.cone.inner.shape not in ((), self.trajectory.times.shape):

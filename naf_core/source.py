@@ -13,6 +13,7 @@ import numpy as np
 import soundfile
 import soxr
 
+from naf_core.clip import WHOLE, Clip, Clipped, Sound
 from naf_core.clock import Clock
 from naf_core.errors import UserError
 from naf_core.scene import Emitter
@@ -125,7 +126,8 @@ class Dry:
     def __init__(self, emitter: Emitter, source: Source, clock: Clock, length: int) -> None:
         self._emitter, self._source, self._clock, self._length = emitter, source, clock, length
         self._gain = np.float32(source.content.calibration(emitter.level))
-        self._starts = np.sort(emitter.starts)
+        self._plays = sorted(zip(emitter.starts, clips_of(emitter), strict=True), key=lambda play: play[0])
+        self._sounds = {clip: source if clip == WHOLE else Clipped(source, clip) for _, clip in self._plays}
         self._played = None if (emitter.pitch == 1.0).all() else Played(emitter)
         self._blocks: OrderedDict[int, np.ndarray] = OrderedDict()
         self._lock = Lock()  # direct sound and reverberation read at once
@@ -160,13 +162,17 @@ class Dry:
     def _placed(self, first: int, last: int) -> np.ndarray:
         """The sound at each start, (last - first,)."""
         result, rate = np.zeros(last - first, np.float32), self._clock.sample_rate
-        for start in self._starts[self._starts < self._clock.origin + last / rate]:
-            if self._played is None:
+        for start, clip in self._plays:
+            if start >= self._clock.origin + last / rate:
+                break
+            sound = self._sounds[clip]
+            if self._played is None and clip.speed == 1.0:
                 begin = round((start - self._clock.origin) * rate)
-                if begin + self._source.length > first:
-                    result += self._source.read(first - begin, last - begin)
+                if begin + sound.length > first:
+                    result += sound.read(first - begin, last - begin)
             else:
-                result += self._played.read(self._source, self._clock.times(first, last), float(start))
+                played = self._played or Played(self._emitter)
+                result += played.read(sound, self._clock.times(first, last), float(start), clip.speed)
         return result
 
     def _fades(self, first: int, last: int) -> np.ndarray:
@@ -196,18 +202,19 @@ class Played:
         beyond = np.minimum(times - known[0], 0.0) * pitch[0] + np.maximum(times - known[-1], 0.0) * pitch[-1]
         return self._past[frame] + inside * (pitch[frame] + 0.5 * slope * inside) + beyond
 
-    def read(self, source: Source, times: np.ndarray, start: float) -> np.ndarray:
+    def read(self, source: Sound, times: np.ndarray, start: float, speed: float = 1.0) -> np.ndarray:
         """The ``source`` that started at ``start`` as heard at ``times`` (n,) in s, (n,) float32.
 
-        A windowed sinc that is as much wider as the pitch is above 1, so that nothing folds back.
+        It is played ``speed`` times as fast as the pitch says. A windowed sinc that is as much wider as the pitch is above 1, so that nothing folds back.
         """
-        at = (self.until(times) - self.until(np.array([start]))) * source.sample_rate
+        at = (self.until(times) - self.until(np.array([start]))) * (speed * source.sample_rate)
         at = np.where(times < start, -1e9, at)
-        live = np.flatnonzero((at > -4 * _LOBES) & (at < source.length + 4 * _LOBES))
+        wide = np.maximum(speed * np.interp(times, self._times, self._pitch), 1.0)
+        reach = 4.0 * _LOBES * wide.max(initial=1.0)
+        live = np.flatnonzero((at > -reach) & (at < source.length + reach))
         result = np.zeros(len(times), np.float32)
         if not len(live):
             return result
-        wide = np.maximum(np.interp(times, self._times, self._pitch), 1.0)
         table = _kernel()
         for part in np.array_split(live, -(-len(live) // 8192)):
             reach = int(np.ceil(_LOBES * wide[part].max()))
@@ -232,9 +239,14 @@ def _kernel() -> np.ndarray:
 def sounding(emitter: Emitter, seconds: float, duration: float) -> Iterator[bool]:
     """Whether a sound of ``seconds`` is heard within 0 to ``duration`` s, start by start."""
     played = Played(emitter)
-    for start in emitter.starts:
-        past = played.until(np.array([start, 0.0]))
-        yield start < duration and (start >= 0.0 or float(past[1] - past[0]) < seconds)
+    for start, clip in zip(emitter.starts, clips_of(emitter), strict=True):
+        past, lasts = played.until(np.array([start, 0.0])), clip.seconds(seconds)
+        yield lasts > 0.0 and start < duration and (start >= 0.0 or float(past[1] - past[0]) < lasts)
+
+
+def clips_of(emitter: Emitter) -> tuple[Clip, ...]:
+    """What of its sound an emitter plays at each of its starts."""
+    return emitter.clips or (WHOLE,) * len(emitter.starts)
 
 
 def volume(emitter: Emitter, clock: Clock, first: int, last: int) -> np.ndarray:

@@ -56,7 +56,15 @@ class StemStore:
             if emitter.name in job.kept and _stem(self._old / f"{kept}.npy") is None:
                 self.fresh.append(emitter.name)
                 kept = ""
-            own = (emitter.name, emitter.gain, emitter.pitch, *emitter.starts, emitter.level, _file(emitter.sound))
+            own = (
+                emitter.name,
+                emitter.gain,
+                emitter.pitch,
+                *emitter.starts,
+                *emitter.clips,
+                emitter.level,
+                _file(emitter.sound),
+            )
             own += _cone_values(emitter.cone)
             paths = (*_path_values(emitter.trajectory), *_path_values(job.listener.trajectory))
             self._keys[emitter.name] = kept or digest(self._rooms, self._form, *own, *paths)

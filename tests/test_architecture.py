@@ -22,7 +22,7 @@ LAYERS = (
     ("bundled", "store", "gains", "layouts", "quantities", "wedge", "threads", "fields", "delivery", "process", "span"),
     ("colours", "placement"),
     ("ambisonics",),
-    ("air", "materials", "directivity", "carriers", "sound", "panning", "impulses", "stemfile"),
+    ("air", "clip", "materials", "directivity", "carriers", "sound", "panning", "impulses", "stemfile"),
     ("mixing", "settling"),
     ("scene", "spatial"),
     ("hrir", "states", "inspection"),

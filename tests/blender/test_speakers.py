@@ -10,7 +10,8 @@ import pytest
 import soundfile
 
 from blender_addon.jobs import writing_temporary_files
-from blender_addon.speakers import cone_of, sound_file, speakers_of, starts_of, with_sound
+from blender_addon.speakers import cone_of, plays_of, sound_file, speakers_of, with_sound
+from naf_core.clip import WHOLE, Clip
 from naf_core.errors import UserError
 
 Make = Callable[..., bpy.types.Object]
@@ -21,7 +22,9 @@ def found() -> list[bpy.types.Object]:
 
 
 def starts(item: bpy.types.Object, warnings: list | None = None) -> tuple[float, ...]:
-    return starts_of(item, 1, 100, 24.0, [] if warnings is None else warnings)
+    plays = plays_of(item, 1, 100, 24.0, [] if warnings is None else warnings)
+    assert all(clip == WHOLE for _, clip in plays)
+    return tuple(start for start, _ in plays)
 
 
 def strip_of(item: bpy.types.Object) -> tuple[bpy.types.NlaTrack, bpy.types.NlaStrip]:
@@ -83,7 +86,7 @@ def test_the_strip_says_when(speaker: Make) -> None:
     item = speaker(start=1)
     strip_of(item)[1].frame_start = -11
     assert starts(item) == (-0.5,)
-    assert starts_of(item, -11, 100, 24.0, []) == (0.0,)
+    assert plays_of(item, -11, 100, 24.0, []) == ((0.0, WHOLE),)
 
 
 def test_muted_strips_and_tracks(speaker: Make) -> None:
@@ -131,13 +134,31 @@ def test_strips_overlap_and_each_has_its_own_time(speaker: Make) -> None:
     assert set(starts(item, warnings)) == {0.25, 0.5} and warnings == []
 
 
-@pytest.mark.parametrize(("what", "value"), [("repeat", 3.0), ("scale", 2.0), ("use_reverse", True)])
-def test_what_blender_does_not_play_of_a_strip_is_said(speaker: Make, what: str, value: float) -> None:
+@pytest.mark.parametrize(
+    ("values", "clip"),
+    [
+        ({"repeat": 3.0}, Clip(repeat=3.0)),
+        ({"scale": 2.0}, Clip(speed=0.5)),
+        ({"use_reverse": True}, Clip(backwards=True)),
+        ({"action_frame_end": 48.0, "action_frame_start": 12.0}, Clip(0.5, 2.0)),
+    ],
+)
+def test_the_clip_of_a_strip_is_followed_and_that_blender_does_not_is_said(
+    speaker: Make, values: dict[str, float], clip: Clip
+) -> None:
     item, warnings = speaker(start=13), []
-    setattr(strip_of(item)[1], what, value)
-    assert starts(item, warnings) == (0.5,)
+    for name, value in values.items():
+        setattr(strip_of(item)[1], name, value)
+    assert plays_of(item, 1, 100, 24.0, warnings) == ((0.5, clip),)
     ((message, name),) = warnings
-    assert "Blender plays it once as it is: duplicate the strip, or set the pitch" in message and name == "Speaker"
+    assert "the bake follows it, but Blender's own playback does not" in message and name == "Speaker"
+
+
+def test_a_strip_that_is_too_fast_is_named(speaker: Make) -> None:
+    item = speaker()
+    strip_of(item)[1].scale = 0.01
+    with pytest.raises(UserError, match=r"of “Speaker” is out of range\. .* 100 times its speed"):
+        plays_of(item, 1, 100, 24.0, [])
 
 
 def test_without_a_strip_the_first_frame_is_taken_and_said(speaker: Make) -> None:
