@@ -205,7 +205,8 @@ class Played:
     def read(self, source: Sound, times: np.ndarray, start: float, speed: float = 1.0) -> np.ndarray:
         """The ``source`` that started at ``start`` as heard at ``times`` (n,) in s, (n,) float32.
 
-        It is played ``speed`` times as fast as the pitch says. A windowed sinc that is as much wider as the pitch is above 1, so that nothing folds back.
+        It is played ``speed`` times as fast as the pitch says. A windowed sinc that is as much wider as that is above
+        1, so that nothing folds back.
         """
         at = (self.until(times) - self.until(np.array([start]))) * (speed * source.sample_rate)
         at = np.where(times < start, -1e9, at)
