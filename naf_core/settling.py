@@ -21,8 +21,8 @@ from naf_core.carriers import octave_filters
 from naf_core.span import LOW, Span, thinning
 
 _TURNS = 3  # corrections of the amplitudes of low bands
-_STEPS = 4  # of Newton's method, at most
-_RIGHT = 0.015  # of an energy: where all are as near, no step is made
+_STEPS, _USUAL = 10, 4  # of Newton's method, at most and usually
+_RIGHT, _BEARABLE = 0.015, 0.03  # of an energy: where all are as near, no step is made, nor no more than usual
 _BOUNDS = 0.05  # corrections together stay within this factor of what is right for a band's own signal, up or down
 _VALUES = 0.85  # independent values of a band in a group of frames, at least half as many as a real signal has
 _APART = (0.020, 0.040, 0.050, 0.060, 0.080)  # s: edges of groups in all bands
@@ -110,12 +110,16 @@ class _Settling:
 
         for _ in range(_TURNS):
             self.correct(_LOWER, low_part())
-        for _ in range(_STEPS):
-            if self.step(low_part()):
+        for number in range(_STEPS):
+            if self.step(low_part(), _RIGHT if number < _USUAL else _BEARABLE):
                 break
             self.correct(slice(self.narrow, LOW), low_part())
         self.correct(slice(self.narrow, LOW), low_part())  # where the band below has ended up reaches into it
         self.correct(_UPPER, self.joined(high, self.low_spectrum()))
+        if not self.first:  # in the early part short windows count, and each of these reaches into the next
+            high = self.high_spectrum()
+            self.step(low_part(), _BEARABLE)
+            self.correct(_UPPER, self.joined(high, self.low_spectrum()))
         return np.sqrt(self.square).astype(np.float32), self.change
 
     def groups(self, bands: slice) -> np.ndarray:
@@ -140,7 +144,9 @@ class _Settling:
         return result
 
     def correct(self, bands: slice, spectrum: np.ndarray) -> None:
-        """Correct the amplitudes of ``bands`` by what octave filters read of a noise with this ``spectrum``."""
+        """Correct the amplitudes of ``bands``, if any, by what octave filters read of noise with this ``spectrum``."""
+        if bands.start == bands.stop:
+            return
         noise, group = self.read(spectrum, bands), self.groups(bands)
         own = _sums(group, self.summed([np.square(sound) for sound in noise], bands))
         meeting = np.zeros_like(own)
@@ -165,8 +171,8 @@ class _Settling:
         starts = np.append(self.span.onset if self.first else 0, self.span.onset + self.at[1:-1])
         return np.stack([np.add.reduceat(row, starts * len(row) // self.span.n_fft) for row in values])
 
-    def step(self, spectrum: np.ndarray) -> bool:
-        """Change the noise of the narrow bands, of which all together have the ``spectrum``; whether all was right."""
+    def step(self, spectrum: np.ndarray, right: float) -> bool:
+        """Change the noise of the narrow bands, which all together have the ``spectrum``; whether all was ``right``."""
         aims, size = self.aims, self.span.n_low
         heard = self.read(spectrum, slice(0, self.narrow))
         if self.heard is not None:
@@ -175,7 +181,7 @@ class _Settling:
         has = np.bincount(aims.row, np.square(values), len(aims.goal))
         chosen = has < _FAR * aims.goal
         errors, goal, band = 1.0 - (has / aims.goal)[chosen], aims.goal[chosen], aims.band[chosen]
-        if np.abs(errors).max(initial=0.0) < _RIGHT:
+        if np.abs(errors).max(initial=0.0) < right:
             return True
         # How the energy of each group grows with the noise: what the filter makes of what it has passed there.
         parts = np.zeros((len(aims.goal), size), np.float32)

@@ -12,6 +12,7 @@ from naf_core.bands import BAND_EDGES_HZ
 
 LOW = 4  # octave bands, the lowest ones, that are made at the low rate
 PAD = 0.1  # s around a response in which octave filters may ring
+_FAR = 4  # times that, after a late part
 
 _LOWEST_RATE = 3.8 * BAND_EDGES_HZ[LOW]  # Hz: its bands end an eighth of an octave beyond their edge
 _STEPS = 128, 512  # low samples by which short and long transforms grow: what belongs to each length is kept
@@ -63,7 +64,8 @@ class Span:
     @cached_property
     def n_low(self) -> int:
         """Low samples of a transform, with room to ring at both ends."""
-        count = self.lead + len(self.low_times) + self._pad
+        # What is heard before a late part rings to the other end of a transform, where little else is left.
+        count = self.lead + len(self.low_times) + (_FAR if self.before else 1) * self._pad
         step = _STEPS[count > _LONG]
         return -(-count // step) * step
 

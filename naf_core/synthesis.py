@@ -42,7 +42,7 @@ _EDGES = np.append(
 # Reverberation is made in two parts, each by itself, so that where something moves the late one need not be made anew
 # as often as the early one: of the same noise, the one fades into the other.
 LATE_START, _LATE_FULL = 0.094, 0.110  # s
-_NARROW = 3, 2  # low bands in which settling changes the noise itself, of the early and of the late part
+_NARROW = 4, 2  # low bands in which settling changes the noise itself, of the early and of the late part
 _LATE_BEGIN, _EARLY_STOP = (int(np.argmin(np.abs(FRAME_EDGES - t))) for t in (0.040, 0.152))  # frames, with margins
 
 

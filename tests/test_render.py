@@ -346,7 +346,7 @@ def click_errors(
     return np.array(t30), np.array(c50), np.array(windows)
 
 
-@pytest.mark.parametrize("seed", [0, 1, 9, 10])  # hard ones: T30 at 63 Hz of 9, a window of 20 ms at 500 Hz of 10
+@pytest.mark.parametrize("seed", [9, 19, 23, 92])  # hard ones: T30 at 63 Hz, C50 at 500 Hz, windows of 20 ms
 def test_a_baked_click_has_the_parameters_of_the_response(seed):
     """Octave by octave: T30 within 2 %, C50 within 0.2 dB, windows of 20 ms within 0.2 dB."""
     t30, c50, windows = click_errors(seed)
