@@ -25,6 +25,7 @@ TOLERANCE = 0.2  # dB of what is heard in all, by which an interpolated level ma
 
 _COARSE = 40  # places of the coarsest grid
 _FINEST = 2  # texels between those of the finest
+_EVEN = 0.2  # dB: nodes of the coarsest grid that differ by less are alike
 _LEAST = -80.0  # dB: as good as nothing
 _DIM = 0.01  # of a source's mean power: less straight sound than that is no measure for what comes round edges
 _WITHOUT = -20.0  # dB, taken in shadows in which no place of the coarsest grid lies, and which are not looked into
@@ -111,34 +112,61 @@ class Shade:
         step = self._steps[level]
         return [np.arange(offset % step, n, step) for offset, n in zip(self._offset, self._open.shape, strict=True)]
 
-    def _weights(self, level: int, texels: np.ndarray, straight: np.ndarray) -> csr_matrix:
+    def _weights(
+        self, level: int, texels: np.ndarray, straight: np.ndarray, values: np.ndarray | None = None
+    ) -> csr_matrix:
         """Weights (m, n) of the nodes of a level at ``texels`` (m,): bilinear among those in the open that are seen.
 
         Only nodes count that see the source or do not, as the texel. They add up to one, or to zero where none does.
+        Where the ``values`` (n, 8) around a texel are as good as equal it does not matter which are seen.
         """
-        step, axes = self._steps[level], self._axes(level)
-        sides = []
-        for at, axis in zip(np.unravel_index(texels, self._open.shape), axes, strict=True):
-            place = np.clip((at - axis[0]) / step, 0.0, len(axis) - 1.0)
-            below = np.minimum(place.astype(int), max(len(axis) - 2, 0))
-            above = np.minimum(below + 1, len(axis) - 1)
-            part = place - below
-            sides.append((np.stack([below, above], axis=1), np.stack([1.0 - part, part], axis=1)))
-        (rows, share_i), (columns, share_j) = sides
-        node = (rows[:, :, None] * len(axes[1]) + columns[:, None, :]).reshape(len(texels), 4)
-        weight = (share_i[:, :, None] * share_j[:, None, :]).reshape(len(texels), 4)
+        node, weight = self._around(level, texels)
         target = self._nodes(level)[node]
         weight *= self._open.ravel()[target] & (straight[target] == straight[texels, None])
-        pairs = np.nonzero(weight * (target != texels[:, None]))
+        looked = weight * (target != texels[:, None])
+        if values is not None:
+            looked *= ~self._even(level, values)[node[:, 0], None]
+        pairs = np.nonzero(looked)
         hidden = self._caster.occluded(self._ears[texels[pairs[0]]], self._ears[target[pairs]])
         weight[pairs[0][hidden], pairs[1][hidden]] = 0.0
         weight /= np.maximum(weight.sum(axis=1, keepdims=True), 1e-12)
         ends = np.arange(len(texels) + 1) * 4
-        return csr_matrix((weight.ravel(), node.ravel(), ends), (len(texels), len(axes[0]) * len(axes[1])))
+        return csr_matrix((weight.ravel(), node.ravel(), ends), (len(texels), len(self._nodes(level))))
+
+    def _around(self, level: int, texels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The four nodes (m, 4) of a level around each of ``texels`` (m,), and their bilinear weights."""
+        sides, columns = [], len(self._axes(level)[1])
+        for axis, count in zip(self._axes(level), self._open.shape, strict=True):
+            place = np.clip((np.arange(count) - axis[0]) / self._steps[level], 0.0, len(axis) - 1.0)
+            below = np.minimum(place.astype(int), max(len(axis) - 2, 0))
+            above = np.minimum(below + 1, len(axis) - 1)
+            sides.append((below, above, place - below))
+        row, column = np.divmod(texels, self._open.shape[1])
+        (low_i, high_i, part_i), (low_j, high_j, part_j) = (
+            [side[at] for side in axis] for axis, at in zip(sides, (row, column), strict=True)
+        )
+        node, weight = np.empty((len(texels), 4), int), np.empty((len(texels), 4))
+        for corner, (i, j, share_i, share_j) in enumerate(
+            (
+                (low_i, low_j, 1.0 - part_i, 1.0 - part_j),
+                (low_i, high_j, 1.0 - part_i, part_j),
+                (high_i, low_j, part_i, 1.0 - part_j),
+                (high_i, high_j, part_i, part_j),
+            )
+        ):
+            node[:, corner], weight[:, corner] = i * columns + j, share_i * share_j
+        return node, weight
+
+    def _even(self, level: int, values: np.ndarray) -> np.ndarray:
+        """Whether the ``values`` (n, 8) of the four nodes around each cell, named by its first, are alike: (n,)."""
+        rows, columns = map(len, self._axes(level))
+        grid = np.pad(values.reshape(rows, columns, -1), ((0, 1), (0, 1), (0, 0)), mode="edge")
+        corners = np.stack([grid[a : a + rows, b : b + columns] for a in (0, 1) for b in (0, 1)])
+        return (np.ptp(corners, axis=0).max(axis=-1) < _EVEN).ravel()  # not where any is unknown
 
     def _sum(self, drawn: Drawn, texels: np.ndarray) -> np.ndarray:
         """Level (m, 8) in dB of the free field at ``texels`` (m,), from all that has been found."""
-        found = blend(self._weights(0, texels, drawn.straight), drawn.coarse)
+        found = blend(self._weights(0, texels, drawn.straight, drawn.coarse), drawn.coarse)
         lost = np.flatnonzero(np.isnan(found[:, 0]))
         found[lost] = np.where(drawn.straight[texels[lost]], 0.0, _WITHOUT)[:, None]
         for level, surplus in enumerate(drawn.surpluses, start=1):
