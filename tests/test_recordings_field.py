@@ -12,7 +12,7 @@ from naf_core.carriers import octave_filters
 from naf_core.errors import UserError
 from naf_core.recorded import Kernel, RecordedField
 from naf_core.recordings import learning
-from naf_core.recordings.decays import read_decays
+from naf_core.recordings.decays import read_decays, read_whole
 from naf_core.recordings.evennoise import even_noise
 from naf_core.recordings.ours import RecordingsField
 from naf_core.recordings.recordingset import RecordingSet
@@ -156,6 +156,18 @@ def test_energies_and_waveforms_tell_the_same(learned: RecordingsField) -> None:
     assert np.abs(10.0 * np.log10(ratio)).mean() < 0.7
     assert 10.0 * np.log10(found.direct / energies.direct)[:, HEARD] == pytest.approx(np.zeros((4, 5)), abs=0.7)
     assert energies.parameters()["T30_s"][:, HEARD].mean(axis=1) == pytest.approx(np.full(4, 0.3), rel=0.05)
+
+
+def test_whatever_noise_is_drawn_the_whole_sound_falls_as_recorded() -> None:
+    train = a_set(12, seed=0, level_slope=0.5)
+    heard = read_whole(train.responses, train.direct_samples, RATE)
+    decays = read_decays(train.responses, train.direct_samples, RATE)
+    for seed in (1, 2):
+        method = RecordingsField(seed=seed)
+        method.fit(train)
+        made = method.voice.respond(decays.direct, decays.reflected, train.direct_samples)
+        off = np.log(heard / read_whole(made, train.direct_samples, RATE)).mean(axis=0)
+        assert np.abs(off[:20]).max() < 0.01  # 0.03 and more where octaves alone are right
 
 
 def test_what_is_learned_survives_its_file_which_is_small(learned: RecordingsField, tmp_path: Path) -> None:

@@ -56,16 +56,11 @@ def read_decays(
     filters = octave_filters(n_fft, sample_rate).astype(np.float32)
     unit = 2.0 / n_fft * np.square(filters, dtype=np.float64).sum(axis=1)
     unit = np.where(usable_bands(sample_rate), unit, np.inf)
-    window, before = direct_window(sample_rate), round(BEFORE * sample_rate)
     energy_direct, rate = np.zeros((count, N_BANDS)), np.full((count, N_BANDS), np.nan)
     reflected = np.zeros((count, N_BANDS, N_FRAMES))
     for row in range(count):
-        start = max(int(direct[row]) - before, 0)
-        shape = np.zeros(samples, np.float32)
-        inside = window[max(before - int(direct[row]), 0) :][: samples - start]
-        shape[start : start + len(inside)] = inside
-        after = np.where(np.arange(samples) < start, 0.0, 1.0 - shape).astype(np.float32)
-        parts = np.stack([responses[row] * shape, responses[row] * after], axis=1)  # channels, 2, n
+        weights = _direct_and_reflected(samples, int(direct[row]), sample_rate)
+        parts = responses[row][:, None] * weights  # channels, 2, n
         spectrum = fft.rfft(np.pad(parts, ((0, 0), (0, 0), (pad, n_fft - samples - pad))))
         power = np.square(fft.irfft(spectrum[:, :, None] * filters, n_fft), dtype=np.float64).mean(axis=0)
         power /= unit[:, None]
@@ -76,6 +71,30 @@ def read_decays(
         if progress is not None:
             progress((row + 1) / count)
     return _completed(energy_direct, reflected, rate)
+
+
+def read_whole(responses: np.ndarray, direct: np.ndarray, sample_rate: int) -> np.ndarray:
+    """Energies (N, N_FRAMES) of the whole reflected sound, without filters, as `read_decays` has those of bands.
+
+    In sums of squared samples, the mean of the channels.
+    """
+    samples, result = responses.shape[-1], []
+    for response, start in zip(responses, direct, strict=True):
+        reflected = _direct_and_reflected(samples, int(start), sample_rate)[1]
+        power = np.square(response * reflected, dtype=np.float64).mean(axis=0)
+        result.append(_frames(power, int(start), samples, sample_rate)[0])
+    return np.maximum(result, _LEAST)
+
+
+def _direct_and_reflected(samples: int, direct: int, sample_rate: int) -> np.ndarray:
+    """Weights (2, samples) float32 of a direct sound that arrives at the sample ``direct``, and of what follows."""
+    window, before = direct_window(sample_rate), round(BEFORE * sample_rate)
+    start = max(direct - before, 0)
+    weights = np.zeros((2, samples), np.float32)
+    inside = window[max(before - direct, 0) :][: samples - start]
+    weights[0, start : start + len(inside)] = inside
+    weights[1, start:] = 1.0 - weights[0, start:]
+    return weights
 
 
 def _frames(power: np.ndarray, first: int, end: int, sample_rate: int) -> tuple[np.ndarray, float]:

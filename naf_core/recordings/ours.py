@@ -17,7 +17,7 @@ from naf_core.bands import N_BANDS
 from naf_core.errors import UserError
 from naf_core.prior import Prior
 from naf_core.recorded import MAX_RECORDINGS, N_EARLY, RecordedField, read_recorded
-from naf_core.recordings.decays import Decays, read_decays
+from naf_core.recordings.decays import Decays, read_decays, read_whole
 from naf_core.recordings.fittedroom import fitted_absorption, fitted_prior
 from naf_core.recordings.learning import learn
 from naf_core.recordings.method import Tell
@@ -176,9 +176,17 @@ def _voice(responses: np.ndarray, train: RecordingSet, decays: Decays, seed: int
         voice = replace(voice, colour=np.clip(voice.colour + _colour(power, known, chance, noise, rate), *COLOURS))
     for _ in range(_ROUNDS):
         found = read_decays(voice.respond(wanted.direct, wanted.reflected, arrivals), arrivals, rate)
-        off = (np.log(wanted.reflected) - np.log(found.reflected))[..., :SETTLED].mean(axis=0)
-        voice = replace(voice, settling=np.clip(voice.settling + off, -LARGEST_STEP, LARGEST_STEP))
-    return voice
+        voice = _settled(voice, np.log(wanted.reflected / found.reflected))
+    # What is drawn as noise adds up otherwise than what was recorded, and alike in all answers.
+    made = voice.respond(wanted.direct, wanted.reflected, arrivals)
+    heard, found = (read_whole(sounds, arrivals, rate) for sounds in (responses[rows], made))
+    return _settled(voice, np.log(heard / found)[:, None])
+
+
+def _settled(voice: Voice, off: np.ndarray) -> Voice:
+    """The ``voice`` with energies raised by what is missing in the mean, ``off`` (N, 8 or 1, N_FRAMES), logarithms."""
+    settling = voice.settling + off[..., :SETTLED].mean(axis=0)
+    return replace(voice, settling=np.clip(settling, -LARGEST_STEP, LARGEST_STEP))
 
 
 def _colour(

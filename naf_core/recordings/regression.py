@@ -17,6 +17,7 @@ AMPLITUDES = (0.0, *(0.1, 0.3, 1.0, 3.0), *(10.0, 30.0, 100.0, 300.0))
 _TREND = 1.0  # variance of the slope over the logarithm of distance
 _MEAN = 100.0  # variance of the mean: it is not known
 _MOST_LEFT_OUT = 800  # recordings among which kernels are chosen
+_LEAST = 1e-24  # squared error
 
 
 def left_out(covariance: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -55,21 +56,21 @@ def choose(
 ) -> tuple[Kernel, np.ndarray]:
     """The kernel, and for each change its amplitude (C,), that predict left-out ``values`` (N, 8, C) best.
 
-    That is with the least absolute errors, each change's over those without any kernel.
+    That is with the least squared errors in proportion: bands scatter differently, and logarithms let none outweigh the
+    others. An amplitude is common to all bands.
     """
-    count, _, changes = values.shape
     fixed = _fixed(places)
-    flat = values.reshape(count, -1)
+    flat = values.reshape(len(values), -1)
 
     def error(covariance: np.ndarray) -> np.ndarray:
-        errors = np.abs(left_out(covariance, flat)).reshape(values.shape)
-        return errors.mean(axis=(0, 1))
+        squares = np.square(left_out(covariance, flat)).mean(axis=0).reshape(values.shape[1:])
+        return np.log(np.maximum(squares, _LEAST)).mean(axis=0)
 
-    without = np.maximum(error(fixed), 1e-12)
-    best, least = (candidates[0], np.zeros(changes)), 1.0
+    without = error(fixed)
+    best, least = (candidates[0], np.zeros(values.shape[2])), np.inf
     for number, kernel in enumerate(candidates):
         like = places.like(kernel, places)
-        errors = np.stack([error(fixed + a * like) if a else without for a in AMPLITUDES]) / without
+        errors = np.stack([error(fixed + a * like) if a else without for a in AMPLITUDES])
         left = float(errors.min(axis=0).mean())
         if left < least:
             best, least = (kernel, np.take(AMPLITUDES, errors.argmin(axis=0))), left
