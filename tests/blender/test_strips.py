@@ -11,8 +11,9 @@ import pytest
 import soundfile
 
 from blender_addon import strips
-from blender_addon.speakers import starts_of
+from blender_addon.speakers import plays_of
 from blender_addon.strips import Track
+from naf_core.clip import WHOLE
 
 
 @pytest.fixture
@@ -137,7 +138,7 @@ def test_silenced_speakers_are_still_heard_by_the_next_bake(speaker: Callable) -
     assert strips.silence([item]) == []
     assert all(strip.mute for _, strip in strips.sound_strips(item))
     assert not item.data.muted
-    assert starts_of(item, 1, 100, 24.0, []) == (0.5,)
+    assert plays_of(item, 1, 100, 24.0, []) == ((0.5, WHOLE),)
     assert strips.any_silenced(scene)
     assert strips.restore(scene) == []
     assert not any(strip.mute for _, strip in strips.sound_strips(item))
