@@ -127,7 +127,7 @@ def save_maps(path: Path, methods: dict[str, Method], recordings: RecordingSet) 
         ncols=2,
         fontsize=7,
         title_fontsize=7,
-        title=f"recorded places; level for a {what} at {height:.1f} m",
+        title=f"recorded places; level by the place of the {what}, {height:.1f} m high",
     )
     figure.colorbar(image, ax=list(axes)).set_label("dB over the direct sound at 1 m", fontsize=8)
     _save(figure, path)
