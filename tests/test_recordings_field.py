@@ -189,8 +189,12 @@ def test_too_few_recordings_are_refused_and_fitting_can_be_cancelled() -> None:
     with pytest.raises(UserError, match="1 recording: give 2"):
         RecordingsField().fit(a_set(1, seed=0))
     one = a_set(4, seed=0)[np.zeros(3, int)]
-    with pytest.raises(UserError, match="All 3 recordings of made up are of one place"):
+    with pytest.raises(UserError, match="made up has recordings of one place only"):
         RecordingsField().fit(one)
+    silent = a_set(4, seed=0)
+    silent.responses[2] = 0.0
+    with pytest.raises(UserError, match="Response 2 of made up is silent"):
+        RecordingsField().fit(silent)
     with pytest.raises(UserError, match="ends before the direct sound"):
         RecordingsField().fit(a_set(4, seed=0).lasting(0.002))
 

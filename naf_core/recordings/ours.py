@@ -21,7 +21,7 @@ from naf_core.recordings.decays import Decays, read_decays, read_whole
 from naf_core.recordings.fittedroom import fitted_absorption, fitted_prior
 from naf_core.recordings.learning import learn
 from naf_core.recordings.method import Tell
-from naf_core.recordings.recordingset import RecordingSet, check_places
+from naf_core.recordings.recordingset import RecordingSet, check_learnable
 from naf_core.recordings.shaping import COLOURS, LARGEST_STEP, SETTLED, Voice, lateness, mean_sound
 from naf_core.recordings.spectrogram import BINS, HOP, spectra
 from naf_core.response import EnergyResponse
@@ -56,21 +56,15 @@ class RecordingsField:
     def fit(self, train: RecordingSet, progress: Tell | None = None) -> None:
         """Learn from ``train``; ``progress`` gets 0..1 and may raise to cancel.
 
-        Raises UserError on fewer than two recordings or places, on more than can be solved, on one that ends before
-        its direct sound, and where there is no decay in any.
+        Raises UserError on fewer than two recordings or places, on more than can be solved, on one that is silent or
+        ends before its direct sound, and where there is no decay in any.
         """
         if not _FEWEST <= len(train) <= MAX_RECORDINGS:
             have = f"{len(train)} recording{'s' * (len(train) != 1)}"
             raise UserError(f"{train.name} has {have}: give {_FEWEST} to {MAX_RECORDINGS} of them.")
-        check_places(train)
+        check_learnable(train)
         tell = progress or (lambda fraction: None)
         arrivals = train.direct_samples
-        late = np.flatnonzero(arrivals >= train.responses.shape[-1])
-        if len(late):
-            raise UserError(
-                f"Response {late[0]} of {train.name} ends before the direct sound comes over"
-                f" {train.distances[late[0]]:.1f} m: check its position, or cut less off."
-            )
         decays = read_decays(train.responses, arrivals, train.sample_rate, lambda done: tell(0.6 * done))
         responses = train.responses
         if not train.levels_known:

@@ -16,7 +16,7 @@ from naf_core.errors import UserError
 from naf_core.recordings.method import PUBLISHED_FORMAT, Tell
 from naf_core.recordings.naf import Naf, NafConfig, head_directions
 from naf_core.recordings.phases import PHASES, with_phases
-from naf_core.recordings.recordingset import RecordingSet, check_places
+from naf_core.recordings.recordingset import RecordingSet, check_learnable
 from naf_core.recordings.spectrogram import BINS, RATE, frame_count, log_magnitudes
 
 # In R3VIVAL answers differ by 0.011 from those for every bin and frame, and their error by less than 0.001.
@@ -65,11 +65,12 @@ class PublishedNaf:
         """Train on ``train``; ``progress`` gets 0..1 after each step and may raise to cancel.
 
         Where the checkpoint is of the same recordings and settings, training goes on from it. Raises UserError on
-        another sample rate than RATE, on recordings of one place, and when the checkpoint is of something else.
+        another sample rate than RATE, on recordings of which nothing is learned (`check_learnable`), and when the
+        checkpoint is of something else.
         """
         if train.sample_rate != RATE:
             raise UserError(f"{train.name} has {train.sample_rate} Hz: the published field learns at {RATE} Hz.")
-        check_places(train)
+        check_learnable(train)
         self._shape = train.responses.shape[1:]
         self._speed = train.speed_of_sound
         heard = log_magnitudes(train.responses)

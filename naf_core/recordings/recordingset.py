@@ -181,13 +181,20 @@ def places(recordings: RecordingSet) -> np.ndarray:
     return np.argsort(np.argsort(first))[number.ravel()]
 
 
-def check_places(recordings: RecordingSet) -> None:
-    """Raise UserError where ``recordings`` are all of one place, from which nothing is learned of others."""
+def check_learnable(recordings: RecordingSet) -> None:
+    """Raise UserError where ``recordings`` are of one place, or one is silent or ends before its direct sound."""
+    name, samples = recordings.name, recordings.responses.shape[-1]
     if not places(recordings).any():
         raise UserError(
-            f"All {len(recordings)} recordings of {recordings.name} are of one place, from which nothing is learned of"
-            " others: record more positions."
+            f"{name} has recordings of one place only, from which nothing is learned of others: record more positions."
         )
+    for row in np.flatnonzero(recordings.direct_samples >= samples)[:1]:
+        raise UserError(
+            f"Response {row} of {name} ends before the direct sound comes over {recordings.distances[row]:.1f} m:"
+            " check its position, or cut less off."
+        )
+    for row in np.flatnonzero(~recordings.responses.any(axis=(1, 2)))[:1]:
+        raise UserError(f"Response {row} of {name} is silent: record it again, or leave it out.")
 
 
 def split(recordings: RecordingSet, test: int, seed: int) -> tuple[RecordingSet, RecordingSet]:
