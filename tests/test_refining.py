@@ -208,7 +208,7 @@ def test_several_refinements_count_by_their_pairs():
 
 
 def test_the_worker_refines_what_asks_for_it(job, monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(worker, "refine", lambda work, emit, scan: {"words": work.kind})
+    monkeypatch.setattr("naf_core.refining.refine", lambda work, emit, scan: {"words": work.kind})
     monkeypatch.setattr("naf_core.process.signal", SimpleNamespace(SIGTERM=1, SIGINT=2, signal=lambda *_: None))
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # so that it comes back
     job.save(tmp_path / "job")
