@@ -82,18 +82,18 @@ class _Bake:
             with self.progress.stage("scan", "Scanning the rooms") as step:
                 self.rooms = self.scanned(step)
             self.field = self.rooms.fields[0]
-            for message, object_name in (misplaced if job.recorded is None else outside)(job, self.field):
-                self.warn(message, object_name)
-            self.refined = job.recorded is None and all(map(self.store.refined, job.room.scenes))
-            self.sure = sureness(job, self.field)
-            if self.sure is not None and self.sure.noticeable and not self.refined:
-                self.warn(self.sure.words())
             self.shot = Shot(job, self.rooms, self.keys, sources)
             stems: list[StemFile | None] = []
             if job.kind == "bake":
                 stems = [self.store.stem(emitter.name) for emitter in job.emitters]
             new = {n: self.store.place(job.emitters[n].name) for n, stem in enumerate(stems) if stem is None}
             self.renderers.begin(self.shot, new)
+            for message, object_name in (misplaced if job.recorded is None else outside)(job, self.field):
+                self.warn(message, object_name)
+            self.refined = job.recorded is None and all(map(self.store.refined, job.room.scenes))
+            self.sure = sureness(job, self.field)
+            if self.sure is not None and self.sure.noticeable and not self.refined:
+                self.warn(self.sure.words())
             with self.progress.stage("field", "Asking the acoustic field") as step:
                 hearings = self.renderers.hearings(step)
             facts: dict[str, Any] = {"stems": [], "parts": [], "mix": None, "map": None, "impulse_responses": []}
