@@ -12,13 +12,13 @@ from naf_core.air import NEAREST
 from naf_core.clock import Clock, Held, Signal, Stretch, stretches
 from naf_core.delays import DelayLine
 from naf_core.direct import nearest_of
-from naf_core.filtering import Blend, convolved
+from naf_core.filtering import Blend
 from naf_core.formats import Format
 from naf_core.gains import lines, sweep
 from naf_core.images import Images
 from naf_core.motion import Motion, rotations_at, turns
 from naf_core.scene import Trajectory
-from naf_core.spatial import filter_length, shaped_filters
+from naf_core.spatial import convolved, filter_length, shaped_filters
 
 KNOT_DURATION = 0.010  # s, at which directions and delays are set anew
 _FILTER_KNOTS = 4  # from one filter to the next
@@ -68,7 +68,7 @@ class EarlyReflections:
                 near = np.pad(near, (max(reach - first, 0), 0))
                 for channel, response in zip(result, self._impulse, strict=True):
                     if response.any():
-                        channel[:] = convolved(near, response)[reach : reach + len(channel)]
+                        channel[:] = convolved(near[None], response[None])[reach:]
             return result
         for stretch in stretches(self._clock, self._paths):
             start, stop = max(first, stretch.first), min(last, stretch.last)

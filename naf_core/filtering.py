@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from scipy import fft
 
+from naf_core.spatial import convolved
+
 _ROWS = 32  # transformed at a time
-_BLOCK = 4096  # samples of a transform, at least
 
 
 class Blend:
@@ -49,18 +50,6 @@ class Blend:
         return result.ravel()[hop : hop + n]
 
 
-def convolved(samples: np.ndarray, response: np.ndarray) -> np.ndarray:
-    """``samples`` (n,) through an impulse ``response`` (m,), (n + m - 1,) float32: overlapping blocks add up."""
-    n, taps = len(samples), len(response)
-    n_fft = fft.next_fast_len(max(8 * taps, _BLOCK), real=True)
-    block, spectrum = n_fft - taps + 1, fft.rfft(np.asarray(response, np.float32), n_fft)
-    result = np.zeros(n + taps - 1, np.float32)
-    for first in range(0, n, block):
-        whole = fft.irfft(fft.rfft(samples[first : first + block], n_fft) * spectrum, n_fft)
-        result[first : first + n_fft] += whole[: len(result) - first]
-    return result
-
-
 def filter_changing(samples: np.ndarray, filters: np.ndarray, hop: int) -> np.ndarray:
     """``samples`` (n,) through ``filters`` (K, taps) that change: filter k holds at sample k * hop; (n,) float32.
 
@@ -68,7 +57,7 @@ def filter_changing(samples: np.ndarray, filters: np.ndarray, hop: int) -> np.nd
     """
     n = len(samples)
     if len(filters) == 1 or not np.ptp(filters, axis=0).any():
-        return convolved(np.asarray(samples, np.float32), filters[0])[:n]
+        return convolved(np.asarray(samples, np.float32)[None], np.asarray(filters[:1], np.float32))
     blend = Blend(len(filters), hop, filters.shape[1])
     blend.add(samples, filters)
     return blend.heard(n)
