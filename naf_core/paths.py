@@ -167,6 +167,17 @@ def _products(first: np.ndarray, last: np.ndarray) -> np.ndarray:
     return np.stack(np.meshgrid(first[:some, 0], last[:some, 0]), axis=-1).reshape(-1, 2)
 
 
+class Chains(NamedTuple):
+    """Images in ``mirrors`` (m, order), one after the other: ``images``, (m, 3) each, the emitter itself first.
+
+    ``of`` (n,) says which of them each of n candidates goes by.
+    """
+
+    mirrors: np.ndarray
+    images: list[np.ndarray]
+    of: np.ndarray
+
+
 class Check:
     """Looks at candidates and keeps those that are paths."""
 
@@ -186,9 +197,10 @@ class Check:
 
     def images(self, candidates: Candidates) -> list[np.ndarray]:
         """The emitter (n, 3) and its images in one mirror after the other."""
-        return self._images(self.emitters[candidates.emitter], candidates.mirrors)
+        return self.images_of(self.emitters[candidates.emitter], candidates.mirrors)
 
-    def _images(self, points: np.ndarray, mirrors: np.ndarray) -> list[np.ndarray]:
+    def images_of(self, points: np.ndarray, mirrors: np.ndarray) -> list[np.ndarray]:
+        """The ``points`` (n, 3) and their images in one of the ``mirrors`` (n, order) after the other."""
         images = [points]
         for plane in mirrors.T:
             images.append(self.planes.mirrored(plane, images[-1]))
@@ -196,33 +208,41 @@ class Check:
 
     def plausible(self, candidates: Candidates) -> Candidates:
         """Those whose path from the ear to each image in turn crosses the mirror within the box around it."""
-        images, here = self.images(candidates), self.listeners[candidates.listener]
-        rows = np.arange(len(here))
+        return candidates.take(self._plausible(candidates, self._chains(candidates)))
+
+    def _chains(self, candidates: Candidates) -> Chains:
+        return Chains(candidates.mirrors, self.images(candidates), np.arange(len(candidates.mirrors)))
+
+    def _plausible(self, candidates: Candidates, chains: Chains) -> np.ndarray:
+        here, rows = self.listeners[candidates.listener], np.arange(len(candidates.mirrors))
         for k in range(candidates.mirrors.shape[1], 0, -1):
-            plane, image = candidates.mirrors[rows, k - 1], images[k][rows]
-            before, beyond = self.planes.distance(plane, here), self.planes.distance(plane, image)
-            crosses = (before * beyond < 0.0) | (np.abs(before) < _SLACK)
+            behind = self.planes.distance(chains.mirrors[:, k - 1], chains.images[k])
+            plane, beyond = candidates.mirrors[rows, k - 1], behind[chains.of[rows]]
+            before = self.planes.distance(plane, here)
+            crosses = np.flatnonzero((before * beyond < 0.0) | (np.abs(before) < _SLACK))
             rows, plane, before, beyond = rows[crosses], plane[crosses], before[crosses], beyond[crosses]
             part = (np.abs(before) / np.maximum(np.abs(before) + np.abs(beyond), 1e-9))[:, None]
-            here = here[crosses] * (1.0 - part) + image[crosses] * part
+            here = here[crosses] * (1.0 - part) + chains.images[k][chains.of[rows]] * part
             low, high = self.planes.low[plane] - _SLACK, self.planes.high[plane] + _SLACK
             within = ((here >= low) & (here <= high)).all(axis=1)
             rows, here = rows[within], here[within]
-        return candidates.take(rows)
+        return rows
 
-    def __call__(self, candidates: Candidates) -> EarlyPaths:
+    def __call__(self, candidates: Candidates, chains: Chains | None = None) -> EarlyPaths:
         """The paths among ``candidates``: those that most ears find, or with mouths, in part, those that either finds.
 
-        A path that only one of both ends finds just misses a mirror, or an obstacle; it then counts half.
+        A path that only one of both ends finds just misses a mirror, or an obstacle; it then counts half. ``chains``
+        spare work where many candidates go by the same mirrors.
         """
-        candidates = self.plausible(candidates)
-        images = self.images(candidates)
+        chains = chains or self._chains(candidates)
+        rows = self._plausible(candidates, chains)
+        candidates, images = candidates.take(rows), [image[chains.of[rows]] for image in chains.images]
         label, first = _alike(candidates, images[-1])
         votes, gain = np.zeros(len(first), int), np.zeros((len(first), self.share.shape[1]))
         ways = [(candidates.mirrors, images, ears[candidates.listener]) for ears in self.ears]
         if self.mouths is not None:
             back = candidates.mirrors[:, ::-1]
-            heard = self._images(self.listeners[candidates.listener], back)
+            heard = self.images_of(self.listeners[candidates.listener], back)
             ways.append((back, heard, self.mouths[candidates.emitter]))
         for way in ways:
             rows, share = self.follow(*way)

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from naf_core.bands import N_BANDS
-from naf_core.paths import Check, EarlyPaths, ears_aside
+from naf_core.paths import Chains, Check, EarlyPaths, ears_aside
 from naf_core.raycast import Raycaster
 from naf_core.response import FRAME_EDGES, N_FRAMES
 from naf_core.scene import Scene
@@ -50,6 +50,7 @@ def specular_energy(
         for owner, mirrors in discover(caster, check.planes, some, SPECULAR_ORDER, _RAYS):
             order = np.argsort(owner, kind="stable")
             mirrors = mirrors[order, ::-1] if from_ears else mirrors[order]
+            images = None if from_ears else check.images_of(some[owner[order]], mirrors)
             first = np.searchsorted(owner[order], np.arange(len(some) + 1))
             times = np.diff(first)[place[pairs] - start]
             # All that is to be looked at for one pair goes together: images of one place count once.
@@ -58,7 +59,8 @@ def specular_energy(
                 turn = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
                 sequence = np.repeat(first[place[some_pairs] - start], count) + turn
                 pair = np.repeat(some_pairs, count)
-                found = check(Candidates(emitter[pair], listener[pair], mirrors[sequence]))
+                chains = None if images is None else Chains(mirrors, images, sequence)
+                found = check(Candidates(emitter[pair], listener[pair], mirrors[sequence]), chains)
                 energy[some_pairs] += _in_frames(found, key[some_pairs], listeners_in_all, check)
     energy = energy.reshape(len(key), N_FRAMES, 4, N_BANDS)
     return np.moveaxis(energy, -1, 1)[rows.ravel()]
