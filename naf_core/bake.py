@@ -55,13 +55,13 @@ class _Bake:
     def _expected(self) -> dict[str, float]:
         """How many seconds each stage takes, by experience."""
         job, bake = self.job, self.job.kind == "bake"
-        keys = sum(map(len, self.keys))
+        keys, together = sum(map(len, self.keys)), self.renderers.count
         return {
             "sounds": 0.02 * len(job.emitters),
             "scan": 4.5 * job.scan_effort * sum(len(scene.triangles) > 0 for scene in job.room.scenes),
-            "field": 0.3 + 0.005 * keys,
+            "field": 0.3 + 0.005 * keys / together,
             "map": painting.seconds(job),
-            "render": 0.03 * keys + (0.4 + 0.1 * job.duration) * len(job.emitters) if bake else 0.0,
+            "render": (0.01 * keys + (0.1 + 0.09 * job.duration) * len(job.emitters)) / together if bake else 0.0,
             "impulses": (0.3 * len(job.impulse_frames) + 20.0 * bool(job.impulse_spacing)) * len(job.emitters) * bake,
             "write": 0.05 + (0.006 * job.duration * len(job.emitters) if bake else 0.0),
         }

@@ -90,6 +90,11 @@ class Renderers:
             member.process.join()
         self._members.clear()
 
+    @property
+    def count(self) -> int:
+        """How many work at once."""
+        return max(len(self._members), 1)
+
     def begin(self, shot: Shot, places: dict[int, Path]) -> None:
         """Begin with a ``shot``; the emitters among ``places`` are to be rendered, each into its own file."""
         if any(member.task is not None for member in self._members):  # of a shot that was cancelled
