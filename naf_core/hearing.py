@@ -100,12 +100,12 @@ class Hearing:
     def asking(self, ask: Ask, find: Find) -> Hearing:
         """The same, asking these."""
         result = copy(self)
-        result._ask, result._find, result._lock, result._legs = ask, find, Lock(), {}
-        result._known = dict(self._known)
+        result._ask, result._find, result._lock = ask, find, Lock()
+        result._known, result._legs = dict(self._known), dict(self._legs)
         return result
 
     def __getstate__(self) -> dict[str, object]:
-        return {name: value for name, value in vars(self).items() if name not in ("_ask", "_find", "_lock", "_legs")}
+        return {name: value for name, value in vars(self).items() if name not in ("_ask", "_find", "_lock")}
 
     @property
     def legs(self) -> int:

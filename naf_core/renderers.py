@@ -238,7 +238,10 @@ def _work(pipe: Connection) -> None:
 def _done(shot: Shot, task: _Task, step: Step) -> Hearing | None:
     """What comes of a task."""
     if task.group is None:
-        return shot.hearing(task.number, step)
+        hearing = shot.hearing(task.number, step)
+        if hearing.legs == 1:
+            hearing.leg(0)  # else both groups would make it
+        return hearing
     parts = GROUPS[task.group]
     with StemWriter(task.place, len(parts), shot.fmt.channels) as writer:
         for block in shot.rendering(task.number, task.hearing).group(parts, step):
