@@ -20,7 +20,7 @@ _OFFSET = -0.691  # dB: a 997 Hz sine of full scale in one front channel has -3.
 
 
 def part_gains(wetness: float = 0.5, reverb_gain: float = 0.0) -> np.ndarray:
-    """Gains (3,) of `render.PARTS`: 1 for all as in the room.
+    """Gains (3,) of `stemfile.PARTS`: 1 for all as in the room.
 
     ``wetness`` 0 leaves the direct sound alone, 1 takes it away, 0.5 is the room; ``reverb_gain`` in dB is added to
     the late part.
